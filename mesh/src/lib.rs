@@ -1,0 +1,21 @@
+//! What every hop needs, and nothing about voice: transport, layers, identity, errors, drain, the clock.
+
+pub mod auth;
+pub mod clock;
+pub mod drain;
+pub mod error;
+pub mod pii;
+
+pub use drain::Drain;
+pub use error::ServiceError;
+pub use pii::Pii;
+
+/// The error of a transport.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// One role calling another, in this process or over a network: the transport that every generated client takes.
+pub type Hop = tower::util::BoxCloneSyncService<
+    http::Request<tonic::body::Body>,
+    http::Response<tonic::body::Body>,
+    BoxError,
+>;
