@@ -1,0 +1,1 @@
+//! The text-to-speech WebSocket of Cartesia, rehearsed.

@@ -1,0 +1,1 @@
+//! Known recordings, and their recognition in the sound of a call.

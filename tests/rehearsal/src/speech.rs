@@ -1,0 +1,1 @@
+//! Speech for the rehearsals: espeak-ng at 8 kHz, mu-law and resampling.
