@@ -1,0 +1,48 @@
+//! The tenant that a laptop starts with: the front desk of a small hotel that does not exist.
+
+use crate::{
+    agent::{Document, Model, Turn, Voice},
+    control::{CarrierId, Seed},
+    ids::{AgentId, Number, TenantId},
+};
+
+/// Long enough that the language model's vendor caches it (512 tokens), and free of facts about the hotel: those are
+/// in the tenant's documents, where the agent has to look them up.
+const PROMPT: &str = include_str!("seed/front-desk.md");
+
+/// The tenant `demo` and what it begins with.
+pub fn demo() -> (TenantId, Seed) {
+    let numbers = [("+12025550100", CarrierId::Twilio), ("+918047100100", CarrierId::Exotel)]
+        .into_iter()
+        .filter_map(|(number, carrier)| Some((Number::parse("number", number).ok()?, carrier)))
+        .collect();
+    let seed = Seed {
+        display_name: "Harbour House (demo)",
+        agent: AgentId::from_id("front-desk"),
+        document: front_desk(),
+        numbers,
+    };
+    (TenantId::from_slug("demo"), seed)
+}
+
+fn front_desk() -> Document {
+    Document {
+        display_name: "Front desk".into(),
+        prompt: PROMPT.trim().into(),
+        greeting: "Hello, this is Harbour House. How can I help you?".into(),
+        language: "en".into(),
+        voice: Voice {
+            vendor: "cartesia".into(),
+            voice_id: "a0e99841-438c-4a64-b679-ae501e7d6091".into(),
+            model: "sonic-3.5-2026-05-04".into(),
+        },
+        model: Model { model: "claude-haiku-5-5".into(), max_tokens: 400 },
+        turn: Turn {
+            endpointing_delay_ms_min: 300,
+            endpointing_delay_ms_max: 2000,
+            barge_in_duration_ms_min: 120,
+        },
+        tools: vec!["end_call".into(), "search_knowledge".into()],
+        apology: "I am sorry, I have a technical problem and cannot go on. Please call again in a few minutes. Goodbye.".into(),
+    }
+}
