@@ -175,7 +175,7 @@ mod tests {
         let speaker = Speaker::default();
         let nothing = speaker.speak(" ... ", &Voice::default(), 8000).await.expect("no words, no sound");
         assert!(nothing.samples.is_empty() && nothing.words.is_empty());
-        let voice = Voice { name: "no-such-voice".to_owned(), ..Voice::default() };
+        let voice = Voice { name: "unheard".to_owned(), ..Voice::default() };
         let refused = speaker.speak("hello", &voice, 8000).await.expect_err("no such voice");
         assert!(matches!(refused, Error::Failed(_)), "{refused}");
     }
