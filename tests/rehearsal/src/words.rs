@@ -24,22 +24,22 @@ pub(crate) fn is_stop_word(word: &str) -> bool {
     STOP_WORDS.contains(&format!(" {word} "))
 }
 
-/// The word without a common English ending, so that `opens`, `opened` and `opening` are one.
+/// The word without its common English endings, so that `opens`, `opened` and `openings` are one.
 pub(crate) fn stem(word: &str) -> &str {
-    if !word.is_ascii() {
-        return word;
-    }
+    // Twice: `sundays` loses its plural first and then what `sunday` loses.
+    if word.is_ascii() { cut_ending(cut_ending(word)) } else { word }
+}
+
+fn cut_ending(word: &str) -> &str {
     for ending in ["ingly", "edly", "ings", "ing", "ies", "ied", "ed", "es", "s", "ly", "e", "y"] {
-        if let Some(root) = word.strip_suffix(ending)
-            && root.len() >= 3
-            && !(ending == "s" && root.ends_with('s'))
-        {
-            // `stopped` -> `stop`: a doubled consonant belongs to the ending.
-            let bytes = root.as_bytes();
-            let doubled = matches!(ending, "ing" | "ed") && bytes[bytes.len() - 1] == bytes[bytes.len() - 2];
-            let keep = doubled && !root.ends_with("ll") && !root.ends_with("ss") && root.len() > 3;
-            return if keep { &root[..root.len() - 1] } else { root };
+        let Some(root) = word.strip_suffix(ending).filter(|root| root.len() >= 3) else { continue };
+        if ending == "s" && root.ends_with('s') {
+            continue;
         }
+        // `stopped` -> `stop`: a doubled consonant belongs to the ending.
+        let last = root.as_bytes()[root.len() - 1];
+        let doubled = root.as_bytes()[root.len() - 2] == last && !matches!(last, b'l' | b's');
+        return if doubled && root.len() > 3 { &root[..root.len() - 1] } else { root };
     }
     word
 }
