@@ -12,6 +12,7 @@ use tokio_util::{
 pub struct Drain {
     started: CancellationToken,
     expired: CancellationToken,
+    ended: CancellationToken,
     in_flight: TaskTracker,
 }
 
@@ -39,6 +40,11 @@ impl Drain {
         self.expired.cancelled()
     }
 
+    /// Resolves when the drain is over: nothing is in flight any more, or what is was given up.
+    pub fn ended(&self) -> WaitForCancellationFuture<'_> {
+        self.ended.cancelled()
+    }
+
     /// Marks a piece of work (a call, a stream) that a drain waits for.
     pub fn in_flight(&self) -> InFlight {
         InFlight(self.in_flight.token())
@@ -58,6 +64,7 @@ impl Drain {
             self.expired.cancel();
             let _ = tokio::time::timeout(grace, self.in_flight.wait()).await;
         }
+        self.ended.cancel();
         self.in_flight.len()
     }
 }

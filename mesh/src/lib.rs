@@ -4,16 +4,23 @@ pub mod auth;
 pub mod clock;
 pub mod drain;
 pub mod error;
+pub mod hop;
+pub mod layers;
 pub mod pii;
+pub mod serve;
+pub mod tls;
 
 pub use drain::Drain;
 pub use error::ServiceError;
+pub use layers::{ClientStack, Limits, Stack};
 pub use pii::Pii;
+pub use tls::Tls;
 
 /// The error of a transport.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// One role calling another, in this process or over a network: the transport that every generated client takes.
+/// Made by [`hop::local`] and [`hop::remote`]; a clone is cheap and shares the connection.
 pub type Hop = tower::util::BoxCloneSyncService<
     http::Request<tonic::body::Body>,
     http::Response<tonic::body::Body>,

@@ -56,7 +56,8 @@ impl Caller {
         if self.spans_tenants() || self.tenants.iter().any(|own| own == slug) {
             Ok(slug)
         } else {
-            Err(ServiceError::new(ErrorReason::TenantMismatch, "the token does not belong to this tenant").into())
+            Err(ServiceError::new(ErrorReason::TenantMismatch, "the token does not belong to this tenant")
+                .into())
         }
     }
 }

@@ -1,0 +1,80 @@
+//! Request ids: taken from the other side when they are well formed, made otherwise, passed on and echoed.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use tonic::body::Body;
+use uuid::Uuid;
+
+use super::{Inner, Step};
+use crate::BoxError;
+
+const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+tokio::task_local! {
+    static CURRENT: RequestId;
+}
+
+/// The id of a request, in the extensions of every request that reached a handler: 1 to 64 of `[A-Za-z0-9._-]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The id of the request that this task serves, unless it has been spawned from the handler.
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Clone::clone).ok()
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let value = headers.get(HEADER)?;
+        let valid = (1..=64).contains(&value.len())
+            && value.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b));
+        valid.then(|| Self(value.clone()))
+    }
+
+    fn new() -> Self {
+        let text = Uuid::new_v4().simple().to_string();
+        // Hexadecimal digits are always a valid header.
+        Self(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown")))
+    }
+}
+
+/// Server side.
+#[derive(Clone)]
+pub(super) struct Accept;
+
+impl Step for Accept {
+    async fn run<S: Inner>(
+        &self,
+        mut request: Request<Body>,
+        mut inner: S,
+    ) -> Result<Response<Body>, BoxError> {
+        let id = RequestId::of(request.headers()).unwrap_or_else(RequestId::new);
+        request.headers_mut().insert(HEADER, id.0.clone());
+        request.extensions_mut().insert(id.clone());
+        let mut response = CURRENT.scope(id.clone(), inner.call(request)).await?;
+        response.headers_mut().insert(HEADER, id.0);
+        Ok(response)
+    }
+}
+
+/// Client side.
+#[derive(Clone)]
+pub(super) struct Send;
+
+impl Step for Send {
+    async fn run<S: Inner>(
+        &self,
+        mut request: Request<Body>,
+        mut inner: S,
+    ) -> Result<Response<Body>, BoxError> {
+        if RequestId::of(request.headers()).is_none() {
+            let id = RequestId::current().unwrap_or_else(RequestId::new);
+            request.headers_mut().insert(HEADER, id.0);
+        }
+        inner.call(request).await
+    }
+}
