@@ -1,0 +1,73 @@
+//! One call's way to its voice activity.
+
+use std::sync::Arc;
+
+use super::{
+    inbox::{Desk, Waiting},
+    outbox::{Outbox, Reading},
+    port::CHUNK_SAMPLES,
+    ulaw,
+};
+
+/// One call's audio in, its readings out. Dropping it frees its place in the pool.
+pub struct VadStream {
+    desk: Arc<dyn Desk>,
+    key: u64,
+    outbox: Arc<Outbox>,
+    chunk: Box<[f32; CHUNK_SAMPLES]>,
+    filled: usize,
+    end_offset: u64,
+}
+
+impl VadStream {
+    pub(super) fn new(desk: Arc<dyn Desk>, key: u64, outbox: Arc<Outbox>) -> Self {
+        VadStream { desk, key, outbox, chunk: Box::new([0.0; CHUNK_SAMPLES]), filled: 0, end_offset: 0 }
+    }
+
+    /// Takes the stream's next samples, 16 bits at 8 kHz, in runs of any length. Never waits: if the engine falls more
+    /// than a quarter of a second behind, the stream's oldest audio is dropped and counted.
+    pub fn submit(&mut self, samples: &[i16]) {
+        for sample in samples {
+            self.chunk[self.filled] = f32::from(*sample) / 32768.0;
+            self.filled += 1;
+            if self.filled == CHUNK_SAMPLES {
+                self.send();
+            }
+        }
+    }
+
+    /// Like [`VadStream::submit`], of samples in mu-law.
+    pub fn submit_mulaw(&mut self, codes: &[u8]) {
+        for codes in codes.chunks(CHUNK_SAMPLES) {
+            let mut samples = [0; CHUNK_SAMPLES];
+            for (sample, code) in samples.iter_mut().zip(codes) {
+                *sample = ulaw::DECODED[usize::from(*code)];
+            }
+            self.submit(&samples[..codes.len()]);
+        }
+    }
+
+    /// The next reading, in the order of the stream; `None` when the pool has stopped. Half a second of readings waits
+    /// for a slow receiver, then the oldest is dropped and counted. May be cancelled without loss.
+    pub async fn recv(&mut self) -> Option<Reading> {
+        self.outbox.recv().await
+    }
+
+    /// The next reading if there is one already.
+    pub fn try_recv(&mut self) -> Option<Reading> {
+        self.outbox.try_recv()
+    }
+
+    fn send(&mut self) {
+        let samples = std::mem::replace(&mut self.chunk, Box::new([0.0; CHUNK_SAMPLES]));
+        self.filled = 0;
+        self.end_offset += CHUNK_SAMPLES as u64;
+        self.desk.submit(self.key, Waiting { samples, end_offset: self.end_offset });
+    }
+}
+
+impl Drop for VadStream {
+    fn drop(&mut self) {
+        self.desk.close(self.key);
+    }
+}
