@@ -1,0 +1,77 @@
+//! The gateway to the carriers: webhooks and media WebSockets on one side, the media role on the other.
+//!
+//! Reading order is call order: `webhooks` (admission) -> `listener` (the socket) -> `session` (the shell of a call)
+//! around the cores `wire`, `framing`, `playout` and `call`.
+
+mod admission;
+mod call;
+mod config;
+mod events;
+mod framing;
+mod link;
+mod listener;
+mod playout;
+mod session;
+mod shared;
+mod twilio;
+mod watch;
+mod webhooks;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    routing::{get, post},
+};
+use mesh::{Drain, Hop};
+use proto::{
+    media::v1::media_service_client::MediaServiceClient,
+    tenancy::v1::routing_service_client::RoutingServiceClient,
+};
+
+pub use config::{Config, TwilioAccount};
+use shared::Shared;
+pub use watch::CallService;
+
+/// The largest body of a webhook.
+const WEBHOOK_BYTES_MAX: usize = 64 * 1024;
+
+/// The role.
+#[derive(Clone)]
+pub struct TelephonyGw {
+    shared: Arc<Shared>,
+}
+
+impl TelephonyGw {
+    /// A gateway that hands calls to `media` and asks `routing` who owns a number. Needs a Tokio runtime around it:
+    /// one task of its own ends admissions that nobody used.
+    pub fn new(
+        config: Config,
+        media: MediaServiceClient<Hop>,
+        routing: RoutingServiceClient<Hop>,
+        drain: Drain,
+    ) -> Self {
+        Self { shared: Shared::new(config, media, routing, drain) }
+    }
+
+    /// What carriers call, to be served at the public URL.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/twilio/voice", post(webhooks::voice))
+            .route("/twilio/after/{token}", post(webhooks::after))
+            .route("/twilio/status", post(webhooks::status))
+            .route("/twilio/media/{node}/{token}", get(listener::media))
+            .layer(DefaultBodyLimit::max(WEBHOOK_BYTES_MAX))
+            .with_state(Arc::clone(&self.shared))
+    }
+
+    /// `CallService` over gRPC.
+    pub fn call_service(&self) -> CallService {
+        CallService::new(self.shared.watchers.clone())
+    }
+}

@@ -1,0 +1,324 @@
+//! CORE. Which calls may open a media socket: admissions, their one-use tokens, and what comes after a stream.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use proto::types::v1::CallContext;
+use sha2::{Digest as _, Sha256};
+
+/// How often a carrier may come back to one call.
+const RESUMES_MAX: u32 = 3;
+/// How long a call is remembered after its end, for a carrier that asks what comes next.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// A one-use token of a media URL. Shows its beginning only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// A token of 32 random bytes.
+    pub fn from_random(bytes: [u8; 32]) -> Self {
+        Self(BASE64_URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// The token itself, for the URL.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}...", self.0.get(..6).unwrap_or_default())
+    }
+}
+
+/// Tokens are looked up by their hash, so that the time of a look-up says nothing about a token.
+type Digest = [u8; 32];
+
+fn digest(token: &str) -> Digest {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// A call that the carrier announced.
+#[derive(Debug, Clone)]
+pub struct Announced {
+    /// Who calls whom, and which agent answers.
+    pub context: Arc<CallContext>,
+    /// The carrier's name of the call.
+    pub call_sid: String,
+    /// The carrier's name of the account.
+    pub account_sid: String,
+}
+
+/// Why a token or a `start` is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No call has this token.
+    #[error("the token is unknown: it was never issued, or its call is long over")]
+    UnknownToken,
+    /// The token was spent by an earlier `start`, or replaced by a newer one.
+    #[error("the token was used before")]
+    UsedToken,
+    /// The call ended or its admission expired.
+    #[error("the token's call is over")]
+    CallOver,
+    /// The `start` names another call or account than the token was issued for.
+    #[error("the token was issued for another call")]
+    OtherCall,
+}
+
+impl Refusal {
+    /// Its name in metrics and logs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::UnknownToken => "unknown_token",
+            Self::UsedToken => "used_token",
+            Self::CallOver => "call_over",
+            Self::OtherCall => "other_call",
+        }
+    }
+}
+
+/// What the carrier does next with a call.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Open a media stream with this token.
+    Connect {
+        /// The token, not spent yet.
+        token: Token,
+        /// The call's id.
+        call_id: String,
+    },
+    /// End the call.
+    HangUp,
+}
+
+/// Why a call is not admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+/// All calls of the node. `H` is held while a call is in progress and dropped when it ends.
+#[derive(Debug)]
+pub struct Table<H> {
+    calls_max: usize,
+    admission_timeout: Duration,
+    /// By call id.
+    records: HashMap<String, Record<H>>,
+    by_token: HashMap<Digest, String>,
+    by_sid: HashMap<String, String>,
+    in_progress: usize,
+}
+
+#[derive(Debug)]
+struct Record<H> {
+    announced: Announced,
+    token: Token,
+    issued: Vec<Digest>,
+    spent: bool,
+    resumes: u32,
+    connected: bool,
+    /// None once the call is over.
+    held: Option<H>,
+    /// When the admission expires, or when a call that is over is forgotten. A connected call has its own deadlines.
+    until: Instant,
+}
+
+/// A `start` that was accepted.
+#[derive(Debug)]
+pub struct Accepted<'a, H> {
+    /// The call.
+    pub context: Arc<CallContext>,
+    /// What is held for the call.
+    pub held: &'a mut H,
+}
+
+impl<H> Table<H> {
+    /// An empty table.
+    pub fn new(calls_max: usize, admission_timeout: Duration) -> Self {
+        Self {
+            calls_max,
+            admission_timeout,
+            records: HashMap::new(),
+            by_token: HashMap::new(),
+            by_sid: HashMap::new(),
+            in_progress: 0,
+        }
+    }
+
+    /// How many calls are admitted or connected.
+    pub fn in_progress(&self) -> usize {
+        self.in_progress
+    }
+
+    /// True when no further call would be admitted.
+    pub fn is_full(&self) -> bool {
+        self.in_progress >= self.calls_max
+    }
+
+    /// Admits a call.
+    ///
+    /// # Errors
+    /// [`Full`] over the limit of calls.
+    pub fn admit(&mut self, announced: Announced, token: Token, held: H, now: Instant) -> Result<(), Full> {
+        if self.is_full() {
+            return Err(Full);
+        }
+        let call_id = announced.context.call_id.clone();
+        let digest = digest(token.expose());
+        self.by_token.insert(digest, call_id.clone());
+        self.by_sid.insert(announced.call_sid.clone(), call_id.clone());
+        let record = Record {
+            announced,
+            token,
+            issued: vec![digest],
+            spent: false,
+            resumes: 0,
+            connected: false,
+            held: Some(held),
+            until: now + self.admission_timeout,
+        };
+        self.records.insert(call_id, record);
+        self.in_progress += 1;
+        Ok(())
+    }
+
+    /// Checks a token before a socket is opened. Nothing changes: the token is spent by [`Self::start`].
+    ///
+    /// # Errors
+    /// Why a `start` with this token could not be accepted either.
+    pub fn check(&self, token: &str) -> Result<(), Refusal> {
+        let digest = digest(token);
+        let call_id = self.by_token.get(&digest).ok_or(Refusal::UnknownToken)?;
+        let record = self.records.get(call_id).ok_or(Refusal::UnknownToken)?;
+        if record.held.is_none() {
+            Err(Refusal::CallOver)
+        } else if record.spent || record.issued.last() != Some(&digest) {
+            Err(Refusal::UsedToken)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Accepts the `start` of a media stream and spends its token.
+    ///
+    /// # Errors
+    /// Why not; the token is as it was.
+    pub fn start(
+        &mut self,
+        token: &str,
+        call_sid: &str,
+        account_sid: &str,
+    ) -> Result<Accepted<'_, H>, Refusal> {
+        self.check(token)?;
+        let call_id = self.by_token.get(&digest(token)).ok_or(Refusal::UnknownToken)?;
+        let record = self.records.get_mut(call_id).ok_or(Refusal::UnknownToken)?;
+        if record.announced.call_sid != call_sid || record.announced.account_sid != account_sid {
+            return Err(Refusal::OtherCall);
+        }
+        let held = record.held.as_mut().ok_or(Refusal::CallOver)?;
+        record.spent = true;
+        record.connected = true;
+        Ok(Accepted { context: Arc::clone(&record.announced.context), held })
+    }
+
+    /// The call that a token was ever issued for, if it is remembered.
+    pub fn call_of_token(&self, token: &str) -> Option<&str> {
+        self.by_token.get(&digest(token)).map(String::as_str)
+    }
+
+    /// The call that a carrier calls by this name, if it is remembered.
+    pub fn call_of_sid(&self, call_sid: &str) -> Option<&str> {
+        self.by_sid.get(call_sid).map(String::as_str)
+    }
+
+    /// True if the token is the last that was issued for the call.
+    pub fn is_current(&self, call_id: &str, token: &str) -> bool {
+        self.records.get(call_id).is_some_and(|record| record.token.expose() == token)
+    }
+
+    /// True if the carrier announced the call under this name.
+    pub fn is_announced_as(&self, call_id: &str, call_sid: &str) -> bool {
+        self.records.get(call_id).is_some_and(|record| record.announced.call_sid == call_sid)
+    }
+
+    /// What is held for a call in progress that has connected.
+    pub fn connected(&mut self, call_id: &str) -> Option<&mut H> {
+        self.records.get_mut(call_id).filter(|record| record.connected)?.held.as_mut()
+    }
+
+    /// The carrier asks again how a call begins: the same answer, as long as its token was not spent.
+    pub fn first_step(&self, call_id: &str) -> Step {
+        match self.records.get(call_id) {
+            Some(record) if record.held.is_some() && !record.spent => {
+                Step::Connect { token: record.token.clone(), call_id: call_id.to_owned() }
+            }
+            _ => Step::HangUp,
+        }
+    }
+
+    /// A media stream is over for the carrier, who asks what comes next: another one, a few times, as long as the
+    /// call is not over for us. `token` is the stream's, `fresh` the next one, if one is needed.
+    pub fn next_step(&mut self, call_id: &str, token: &str, fresh: Token, now: Instant) -> Step {
+        if !self.is_current(call_id, token) {
+            // The question came twice: the same answer, which is of no use once the next stream is open.
+            return self.first_step(call_id);
+        }
+        let Some(record) = self.records.get_mut(call_id) else { return Step::HangUp };
+        if record.held.is_none() || record.resumes >= RESUMES_MAX {
+            return Step::HangUp;
+        }
+        record.resumes += 1;
+        if record.spent {
+            let digest = digest(fresh.expose());
+            self.by_token.insert(digest, call_id.to_owned());
+            record.issued.push(digest);
+            record.token = fresh;
+            record.spent = false;
+        }
+        record.until = now + self.admission_timeout;
+        Step::Connect { token: record.token.clone(), call_id: call_id.to_owned() }
+    }
+
+    /// The call is over. Returns it the first time.
+    pub fn end(&mut self, call_id: &str, now: Instant) -> Option<Arc<CallContext>> {
+        let record = self.records.get_mut(call_id)?;
+        record.held.take()?;
+        record.until = now + REMEMBERED;
+        self.in_progress -= 1;
+        Some(Arc::clone(&record.announced.context))
+    }
+
+    /// Forgets what is long over, and ends the admissions that expired: those are returned.
+    pub fn purge(&mut self, now: Instant) -> Vec<Arc<CallContext>> {
+        let due = |record: &Record<H>| now >= record.until && (record.held.is_none() || !record.connected);
+        let due: Vec<String> =
+            self.records.iter().filter(|(_, record)| due(record)).map(|(id, _)| id.clone()).collect();
+        let mut expired = Vec::new();
+        for call_id in due {
+            if let Some(context) = self.end(&call_id, now) {
+                expired.push(context);
+            } else if let Some(record) = self.records.remove(&call_id) {
+                for digest in &record.issued {
+                    self.by_token.remove(digest);
+                }
+                self.by_sid.remove(&record.announced.call_sid);
+            }
+        }
+        expired
+    }
+
+    /// How many calls are remembered, those that are over included.
+    #[cfg(test)]
+    pub fn remembered(&self) -> usize {
+        self.records.len().max(self.by_token.len()).max(self.by_sid.len())
+    }
+}

@@ -1,0 +1,289 @@
+//! SHELL. One call: carrier socket <-> wire <-> call core <-> media role. The only `select!` of this role.
+
+use std::{
+    future::pending,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::extract::ws::{Message, WebSocket};
+use mesh::{clock, drain::InFlight};
+use proto::{
+    media::v1::StreamCallResponse,
+    types::v1::{CallContext, EndReason},
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    call::{Call, Input, Output, Patience},
+    events::{Frames, MediaLinkBroke, MediaSocketRefused},
+    link::{self, Broke, Inbox, Outbox},
+    listener::{close, violation},
+    shared::Shared,
+    wire::{Command, Event, Format, ProtocolError, Wire},
+};
+
+/// How long one message to the carrier may take to be taken by its socket.
+const SEND_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A carrier's socket after `start`.
+pub struct Carrier {
+    pub socket: WebSocket,
+    pub wire: Box<dyn Wire>,
+}
+
+/// What a session is told from outside.
+pub enum Note {
+    /// The carrier came back with a new stream.
+    Attach(Box<Carrier>),
+    /// The carrier knows that the present stream is over and will come back.
+    StreamOver,
+    /// The call is over at the carrier.
+    CarrierOver,
+    /// The carrier came back too often: it was told to hang up.
+    GaveUp,
+}
+
+/// One call's task.
+pub struct Session {
+    shared: Arc<Shared>,
+    context: Arc<CallContext>,
+    call: Call,
+    carrier: Option<Carrier>,
+    outbox: Option<Outbox>,
+    inbox: Option<Inbox>,
+    notes: mpsc::Receiver<Note>,
+    frames: Frames,
+    drained: bool,
+    /// How to close the carrier's socket when it broke the protocol.
+    violation: Option<ProtocolError>,
+    _in_flight: Arc<InFlight>,
+}
+
+/// What a session waited for.
+enum Woken {
+    Carrier(Option<Result<Message, axum::Error>>),
+    Media(Result<StreamCallResponse, Broke>),
+    Note(Note),
+    Timer,
+    Flushed,
+    DrainExpired,
+}
+
+impl Session {
+    /// A call whose `start` was accepted.
+    pub fn new(
+        shared: Arc<Shared>,
+        context: Arc<CallContext>,
+        format: Format,
+        carrier: Carrier,
+        notes: mpsc::Receiver<Note>,
+        in_flight: Arc<InFlight>,
+    ) -> Self {
+        let patience =
+            Patience { silence: shared.config.silence_timeout, resume: shared.config.resume_timeout };
+        let call = Call::new(Arc::clone(&context), format, carrier.wire.playout(), patience, clock::now());
+        Self {
+            shared,
+            context,
+            call,
+            carrier: Some(carrier),
+            outbox: None,
+            inbox: None,
+            notes,
+            frames: Frames::new(),
+            drained: false,
+            violation: None,
+            _in_flight: in_flight,
+        }
+    }
+
+    /// Runs the call to its end.
+    pub async fn run(mut self: Box<Self>) {
+        while !self.act().await {
+            let wake_at = self.call.wake_at(clock::now());
+            let woken = tokio::select! {
+                message = receive(&mut self.carrier) => Woken::Carrier(message),
+                response = next(&mut self.inbox) => Woken::Media(response),
+                Some(note) = self.notes.recv() => Woken::Note(note),
+                () = sleep_until(wake_at) => Woken::Timer,
+                () = flush(&mut self.outbox) => Woken::Flushed,
+                () = self.shared.drain.expired(), if !self.drained => Woken::DrainExpired,
+            };
+            match woken {
+                Woken::Carrier(message) => self.on_carrier(message),
+                Woken::Media(response) => self.on_media(response),
+                Woken::Note(note) => self.on_note(note),
+                Woken::Timer => self.tell(Input::Tick),
+                Woken::Flushed => {}
+                Woken::DrainExpired => {
+                    self.drained = true;
+                    self.tell(Input::DrainExpired);
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, input: Input<'_>) {
+        self.call.handle(input, clock::now());
+    }
+
+    fn on_carrier(&mut self, message: Option<Result<Message, axum::Error>>) {
+        match message {
+            Some(Ok(Message::Text(text))) => self.on_text(&text),
+            Some(Ok(Message::Binary(_))) => self.on_violation(ProtocolError::Binary),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Close(_))) => self.tell(Input::CarrierClosed),
+            Some(Err(error)) => match violation(error) {
+                Some(violation) => self.on_violation(violation),
+                None => self.on_carrier_lost(),
+            },
+            None => self.on_carrier_lost(),
+        }
+    }
+
+    fn on_text(&mut self, text: &str) {
+        let Some(carrier) = &mut self.carrier else { return };
+        match carrier.wire.decode(text) {
+            Ok(event) => {
+                match event {
+                    Event::Media(_) => self.frames.in_.increment(1),
+                    Event::Unknown => self.frames.unknown.increment(1),
+                    _ => {}
+                }
+                self.tell(Input::Carrier(event));
+            }
+            Err(error) => self.on_violation(error),
+        }
+    }
+
+    fn on_violation(&mut self, error: ProtocolError) {
+        if self.violation.is_none() {
+            let call_id = Some(self.context.call_id.as_str());
+            MediaSocketRefused { reason: error.label(), why: &error, token: None, call_id }.emit();
+        }
+        self.violation = Some(error);
+        self.tell(Input::CarrierUnusable);
+    }
+
+    fn on_carrier_lost(&mut self) {
+        self.carrier = None;
+        self.tell(Input::CarrierLost);
+    }
+
+    fn on_media(&mut self, response: Result<StreamCallResponse, Broke>) {
+        match response {
+            Ok(response) => self.tell(Input::Media(response)),
+            Err(broke) => {
+                self.inbox = None;
+                self.outbox = None;
+                if !self.call.is_over() {
+                    MediaLinkBroke { call_id: &self.context.call_id, status: &broke.status }.emit();
+                }
+                self.tell(Input::MediaBroke { retry: broke.retry });
+            }
+        }
+    }
+
+    fn on_note(&mut self, note: Note) {
+        match note {
+            Note::Attach(carrier) => {
+                self.carrier = Some(*carrier);
+                self.tell(Input::CarrierBack);
+            }
+            Note::StreamOver => self.tell(Input::CarrierLost),
+            Note::CarrierOver => self.tell(Input::CarrierOver),
+            Note::GaveUp => self.tell(Input::CarrierUnusable),
+        }
+    }
+
+    /// Does what the core decided. True when nothing is left to do.
+    async fn act(&mut self) -> bool {
+        while let Some(output) = self.call.poll() {
+            match output {
+                Output::OpenMedia(first) => {
+                    let (outbox, inbox) = link::open(self.shared.media.clone(), first);
+                    self.outbox = Some(outbox);
+                    self.inbox = Some(inbox);
+                }
+                Output::ToMedia(request) => {
+                    if let Some(outbox) = &mut self.outbox {
+                        outbox.send(request);
+                    }
+                }
+                Output::CloseMedia => {
+                    if let Some(outbox) = &mut self.outbox {
+                        outbox.close();
+                    }
+                }
+                Output::ToCarrier(command) => self.send(&command).await,
+                Output::DropCarrier => self.carrier = None,
+                Output::CloseCarrier => self.close_carrier().await,
+                Output::Publish(event) => self.shared.watchers.publish(&self.context, event),
+                Output::Ended { reason, offset } => self.shared.end(&self.context.call_id, reason, offset),
+                Output::Finished => return true,
+            }
+        }
+        false
+    }
+
+    async fn send(&mut self, command: &Command) {
+        let Some(carrier) = &mut self.carrier else { return };
+        let text = carrier.wire.encode(command);
+        if matches!(command, Command::Media(_)) {
+            self.frames.out.increment(1);
+        }
+        self.write(Message::Text(text.into())).await;
+    }
+
+    async fn close_carrier(&mut self) {
+        let message = match &self.violation {
+            Some(violation) => close(violation.close_code(), &violation.to_string()),
+            None => close(1000, "the call is over"),
+        };
+        self.write(message).await;
+    }
+
+    async fn write(&mut self, message: Message) {
+        let Some(carrier) = &mut self.carrier else { return };
+        let sent = tokio::time::timeout(SEND_TIMEOUT, carrier.socket.send(message)).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            self.on_carrier_lost();
+        }
+    }
+}
+
+impl Drop for Session {
+    /// A task that was aborted or failed must not leave its call in the table.
+    fn drop(&mut self) {
+        self.shared.end(&self.context.call_id, EndReason::Internal, Duration::ZERO);
+    }
+}
+
+async fn receive(carrier: &mut Option<Carrier>) -> Option<Result<Message, axum::Error>> {
+    match carrier {
+        Some(carrier) => carrier.socket.recv().await,
+        None => pending().await,
+    }
+}
+
+async fn next(inbox: &mut Option<Inbox>) -> Result<StreamCallResponse, Broke> {
+    match inbox {
+        Some(inbox) => inbox.next().await,
+        None => pending().await,
+    }
+}
+
+async fn flush(outbox: &mut Option<Outbox>) {
+    match outbox {
+        Some(outbox) => outbox.flush().await,
+        None => pending().await,
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,4 @@
+//! Twilio's webhooks: signatures in, TwiML out.
+
+pub mod signature;
+pub mod twiml;

@@ -1,0 +1,69 @@
+//! CORE. The few TwiML documents that the gateway answers with.
+
+/// The addresses of a call's next media stream.
+#[derive(Debug)]
+pub struct Connect<'a> {
+    /// `ws(s)://` URL of the media socket.
+    pub stream_url: &'a str,
+    /// Where to ask what comes after the stream.
+    pub after_url: &'a str,
+    /// The call's id, handed on to the stream.
+    pub call_id: &'a str,
+}
+
+/// Opens a media stream, then asks what comes next: by `action`, and by the tail if the stream could not be opened.
+pub fn connect(connect: &Connect<'_>) -> String {
+    let (stream, after, call_id) =
+        (escape(connect.stream_url), escape(connect.after_url), escape(connect.call_id));
+    document(&format!(
+        "<Connect action=\"{after}\" method=\"POST\"><Stream url=\"{stream}\">\
+         <Parameter name=\"call_id\" value=\"{call_id}\"/></Stream></Connect>\
+         <Redirect method=\"POST\">{after}</Redirect>"
+    ))
+}
+
+/// Ends the call.
+pub fn hang_up() -> String {
+    document("<Hangup/>")
+}
+
+/// Refuses a call as if the line were busy. Not billed.
+pub fn busy() -> String {
+    document("<Reject reason=\"busy\"/>")
+}
+
+/// Refuses a call to a number that nobody answers. Not billed.
+pub fn reject() -> String {
+    document("<Reject/>")
+}
+
+/// Nothing to do, for callbacks whose answer is not run.
+pub fn empty() -> String {
+    document("")
+}
+
+fn document(verbs: &str) -> String {
+    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response>{verbs}</Response>")
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_url_is_escaped() {
+        let xml =
+            connect(&Connect { stream_url: "wss://h/a", after_url: "https://h/b?x=1&y=\"<", call_id: "id" });
+        assert_eq!(
+            xml,
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response>\
+             <Connect action=\"https://h/b?x=1&amp;y=&quot;&lt;\" method=\"POST\"><Stream url=\"wss://h/a\">\
+             <Parameter name=\"call_id\" value=\"id\"/></Stream></Connect>\
+             <Redirect method=\"POST\">https://h/b?x=1&amp;y=&quot;&lt;</Redirect></Response>"
+        );
+    }
+}
