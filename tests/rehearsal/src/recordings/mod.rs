@@ -20,6 +20,8 @@ pub use prompts::{LoadError, PROMPTS_FOLDER};
 pub use recognizer::{Heard, Recognizer};
 pub(crate) use voice::Voice;
 
+use crate::speech::timing;
+
 /// All sound in this module is linear, mono, at this rate.
 pub const SAMPLE_RATE_HZ: usize = 8000;
 
@@ -52,41 +54,33 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Words are laid over the voiced part in proportion to their letters: their true times are not known.
+    /// The times of the words are taken from the pauses and the letters; the true ones are not known.
     pub fn new(name: &str, text: &str, samples: Vec<i16>) -> Self {
         let energy: Vec<f32> = samples.chunks_exact(FRAME).map(voice::energy).collect();
         let peak_energy = energy.iter().copied().fold(0.0, f32::max);
-        let voiced_frames = voice::voiced_frames(&energy, peak_energy);
-        let words = lay_words(text, &voiced_frames);
-        let voiced = match (voiced_frames.first(), voiced_frames.last()) {
-            (Some(first), Some(last)) => (first * FRAME, (last + 1) * FRAME),
-            _ => (0, 0),
-        };
+        let sample = |seconds: f64| (seconds * SAMPLE_RATE_HZ as f64).round() as usize;
+        let words: Vec<Word> = timing::words(text, &samples, SAMPLE_RATE_HZ as u32)
+            .into_iter()
+            .map(|word| Word { text: word.text, start: sample(word.start), end: sample(word.end) })
+            .collect();
+        let voiced = (words.first().map_or(0, |word| word.start), words.last().map_or(0, |word| word.end));
         let prints = spectrum::prints(&samples, &energy, peak_energy);
-        Self { name: name.to_owned(), text: text.to_owned(), samples, words, voiced, energy, peak_energy, prints }
+        Self {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            samples,
+            words,
+            voiced,
+            energy,
+            peak_energy,
+            prints,
+        }
     }
 
     /// Where speech begins and ends, in samples.
     pub fn voiced(&self) -> (usize, usize) {
         self.voiced
     }
-}
-
-fn lay_words(text: &str, voiced_frames: &[usize]) -> Vec<Word> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let letters = |word: &str| word.chars().filter(|c| c.is_alphanumeric()).count().max(1);
-    let all_letters: usize = words.iter().map(|word| letters(word)).sum();
-    let mut before = 0;
-    let mut laid = Vec::with_capacity(words.len());
-    for word in words {
-        let first = before * voiced_frames.len() / all_letters;
-        before += letters(word);
-        let last = (before * voiced_frames.len() / all_letters).max(first + 1) - 1;
-        if let (Some(start), Some(end)) = (voiced_frames.get(first), voiced_frames.get(last)) {
-            laid.push(Word { text: word.to_owned(), start: start * FRAME, end: (end + 1) * FRAME });
-        }
-    }
-    laid
 }
 
 /// The recordings that recognisers know. Recordings may be added while calls are under way.

@@ -10,9 +10,9 @@ use super::track::{History, Track};
 use super::{FRAME, Library, Recording, voice};
 
 /// Prints that differ in more than this many of their 120 bits are not looked at.
-const DISTANCE_MAX: u32 = 38;
+const DISTANCE_MAX: u32 = 40;
 /// How many places of the library are tried by waveform for one print.
-const CANDIDATES: usize = 3;
+const CANDIDATES: usize = 4;
 /// Sound below this is not looked for: about -56 dB of full scale.
 const ENERGY_MIN: f32 = 50.0 * 50.0;
 /// Two placements of one recording closer than this are one: 2 ms.

@@ -21,8 +21,8 @@ const LOWEST_HZ: f32 = 200.0;
 const HIGHEST_HZ: f32 = 3400.0;
 /// Bands this far below the whole are not told apart, for there mu-law and noise decide: 30 dB.
 const FLOOR: f32 = 1e-3;
-/// Frames this far below the loudest of the recording are not printed: 25 dB.
-const QUIET: f32 = 3e-3;
+/// Frames this far below the loudest of the recording are not printed: 35 dB.
+const QUIET: f32 = 3e-4;
 
 pub(super) type Bands = [f32; BANDS];
 

@@ -12,15 +12,19 @@ const PROBE_SAME: f32 = 0.7;
 const PROBE: usize = 320;
 /// A print tells the place to half its hop of 10 ms; a little more is searched.
 const SLACK: i64 = 48;
-const COARSE: usize = 4;
 /// Loud frames in a row that may disagree before a recording is taken to be over: 80 ms.
 const BAD_FRAMES_MAX: u8 = 4;
 /// Frames this far below the loudest may be masked by noise and are no evidence against: 20 dB.
 const LOUD: f32 = 1e-2;
 /// What is quieter than this says nothing at all: 35 dB below the loudest.
 const AUDIBLE: f32 = 3e-4;
-/// Frames that must agree before a recording counts as heard: 160 ms.
-const EVIDENCE_MIN: u32 = 8;
+/// A beginning or an end too faint to be told from noise goes with the rest: 300 ms.
+const FAINT_FRAMES_MAX: usize = 15;
+/// Frames that must agree before a recording counts as heard: 200 ms.
+const EVIDENCE_MIN: u32 = 10;
+/// All that agrees, taken together, must correlate this much. Vowels of one speaker resemble each other for a while,
+/// but not at one loudness and to this degree.
+const CERTAIN: f32 = 0.93;
 /// A recording that agreed within this many samples is being heard now: 100 ms.
 const FRESH: i64 = 5 * FRAME as i64;
 /// A word of which this share was heard was heard.
@@ -46,10 +50,6 @@ impl History {
         }
     }
 
-    pub(super) fn end(&self) -> i64 {
-        self.begin + self.samples.len() as i64
-    }
-
     pub(super) fn get(&self, at: i64, len: usize) -> Option<&[i16]> {
         let start = usize::try_from(at - self.begin).ok()?;
         self.samples.get(start..start + len)
@@ -57,7 +57,7 @@ impl History {
 }
 
 enum Verdict {
-    Same,
+    Same(Product),
     Different,
     Nothing,
 }
@@ -72,6 +72,8 @@ pub(super) struct Track {
     /// The next frame to be judged.
     next: usize,
     evidence: u32,
+    /// Of all frames that agree.
+    product: Product,
     bad: u8,
     live: bool,
 }
@@ -79,16 +81,20 @@ pub(super) struct Track {
 impl Track {
     /// Tries to lay `recording` over the call so that its sample `at` falls near the call's `position`. Both are
     /// the ends of a piece of at least 40 ms.
-    pub(super) fn begin(recording: &Arc<Recording>, at: usize, position: i64, history: &History) -> Option<Self> {
+    pub(super) fn begin(
+        recording: &Arc<Recording>,
+        at: usize,
+        position: i64,
+        history: &History,
+    ) -> Option<Self> {
         let reference = recording.samples.get(at.checked_sub(PROBE)?..at)?;
         let probe = |shift: i64| {
             let heard = history.get(position + shift - PROBE as i64, PROBE)?;
-            Some((correlation(heard, reference), shift))
+            Some((Product::of(heard, reference).correlation(), shift))
         };
-        let louder = |best: (f32, i64), other: (f32, i64)| if other.0 > best.0 { other } else { best };
-        let (_, near) = (-SLACK..=SLACK).step_by(COARSE).filter_map(probe).reduce(louder)?;
-        let (same, shift) =
-            (near - COARSE as i64 + 1..near + COARSE as i64).filter_map(probe).reduce(louder)?;
+        // Every shift, for where the sound is an s, one sample off is another sound.
+        let better = |best: (f32, i64), other: (f32, i64)| if other.0 > best.0 { other } else { best };
+        let (same, shift) = (-SLACK..=SLACK).filter_map(probe).reduce(better)?;
         if same < PROBE_SAME {
             return None;
         }
@@ -100,6 +106,7 @@ impl Track {
             to: first,
             next: first,
             evidence: 0,
+            product: Product::default(),
             bad: 0,
             live: true,
         };
@@ -115,15 +122,20 @@ impl Track {
         while frame > 0 && bad < BAD_FRAMES_MAX {
             frame -= 1;
             match self.judge(frame, history) {
-                Some(Verdict::Same) => {
+                Some(Verdict::Same(product)) => {
                     self.from = frame;
                     self.evidence += 1;
+                    self.product.add(product);
                     bad = 0;
                 }
                 Some(Verdict::Different) => bad += 1,
                 Some(Verdict::Nothing) => {}
-                None => break,
+                None => return,
             }
+        }
+        let first = self.recording.voiced().0 / FRAME;
+        if bad == 0 && self.from.saturating_sub(first) <= FAINT_FRAMES_MAX {
+            self.from = self.from.min(first);
         }
     }
 
@@ -132,14 +144,18 @@ impl Track {
         while self.live {
             if self.next * FRAME >= self.recording.voiced().1 {
                 self.live = false;
+                if self.bad == 0 && self.next - self.to <= FAINT_FRAMES_MAX {
+                    self.to = self.next;
+                }
                 return;
             }
             let Some(verdict) = self.judge(self.next, history) else { return };
             self.next += 1;
             match verdict {
-                Verdict::Same => {
+                Verdict::Same(product) => {
                     self.to = self.next;
                     self.evidence += 1;
+                    self.product.add(product);
                     self.bad = 0;
                 }
                 Verdict::Different => self.bad += 1,
@@ -152,16 +168,18 @@ impl Track {
     /// `None` when the call's sound for this frame is not there (yet, or any more).
     fn judge(&self, frame: usize, history: &History) -> Option<Verdict> {
         let heard = history.get(self.lag + (frame * FRAME) as i64, FRAME)?;
-        let (Some(reference), Some(&energy)) =
-            (self.recording.samples.get(frame * FRAME..(frame + 1) * FRAME), self.recording.energy.get(frame))
-        else {
+        let (Some(reference), Some(&energy)) = (
+            self.recording.samples.get(frame * FRAME..(frame + 1) * FRAME),
+            self.recording.energy.get(frame),
+        ) else {
             return Some(Verdict::Nothing);
         };
         let peak = self.recording.peak_energy;
+        let product = Product::of(heard, reference);
         Some(if energy < peak * AUDIBLE {
             Verdict::Nothing
-        } else if correlation(heard, reference) >= SAME {
-            Verdict::Same
+        } else if product.correlation() >= SAME {
+            Verdict::Same(product)
         } else if energy > peak * LOUD {
             Verdict::Different
         } else {
@@ -171,7 +189,7 @@ impl Track {
 
     /// Whether enough of it agreed that it cannot be chance.
     pub(super) fn is_certain(&self) -> bool {
-        self.evidence >= EVIDENCE_MIN
+        self.evidence >= EVIDENCE_MIN && self.product.correlation() >= CERTAIN
     }
 
     pub(super) fn evidence(&self) -> u32 {
@@ -204,17 +222,35 @@ impl Track {
     }
 }
 
-/// From -1 to 1; loudness does not matter; silence correlates with nothing.
-fn correlation(heard: &[i16], reference: &[i16]) -> f32 {
-    let (mut both, mut of_heard, mut of_reference) = (0i64, 0i64, 0i64);
-    for (&heard, &reference) in heard.iter().zip(reference) {
-        let (heard, reference) = (i64::from(heard), i64::from(reference));
-        both += heard * reference;
-        of_heard += heard * heard;
-        of_reference += reference * reference;
+/// What the correlation of two pieces of sound is made of.
+#[derive(Clone, Copy, Default)]
+struct Product {
+    both: f64,
+    heard: f64,
+    reference: f64,
+}
+
+impl Product {
+    fn of(heard: &[i16], reference: &[i16]) -> Self {
+        let (mut both, mut of_heard, mut of_reference) = (0i64, 0i64, 0i64);
+        for (&heard, &reference) in heard.iter().zip(reference) {
+            let (heard, reference) = (i64::from(heard), i64::from(reference));
+            both += heard * reference;
+            of_heard += heard * heard;
+            of_reference += reference * reference;
+        }
+        Self { both: both as f64, heard: of_heard as f64, reference: of_reference as f64 }
     }
-    if of_heard == 0 || of_reference == 0 {
-        return 0.0;
+
+    fn add(&mut self, other: Self) {
+        self.both += other.both;
+        self.heard += other.heard;
+        self.reference += other.reference;
     }
-    (both as f64 / (of_heard as f64 * of_reference as f64).sqrt()) as f32
+
+    /// From -1 to 1; loudness does not matter; silence correlates with nothing.
+    fn correlation(&self) -> f32 {
+        let power = self.heard * self.reference;
+        if power > 0.0 { (self.both / power.sqrt()) as f32 } else { 0.0 }
+    }
 }

@@ -2,11 +2,6 @@
 
 use super::FRAME;
 
-/// Frames this far below the loudest of a recording belong to its pauses: 30 dB.
-const PAUSE: f32 = 1e-3;
-/// Pauses of up to this many frames lie inside a word.
-const BRIDGED_FRAMES: usize = 5;
-
 /// Mean square of a frame's samples.
 pub(super) fn energy(frame: &[i16]) -> f32 {
     if frame.is_empty() {
@@ -14,23 +9,6 @@ pub(super) fn energy(frame: &[i16]) -> f32 {
     }
     let sum: i64 = frame.iter().map(|&sample| i64::from(sample) * i64::from(sample)).sum();
     sum as f32 / frame.len() as f32
-}
-
-/// The frames of a recording in which words are said, in order.
-pub(super) fn voiced_frames(energy: &[f32], peak: f32) -> Vec<usize> {
-    let mut frames: Vec<usize> = Vec::new();
-    for (index, &value) in energy.iter().enumerate() {
-        if peak <= 0.0 || value < peak * PAUSE {
-            continue;
-        }
-        if let Some(&last) = frames.last()
-            && index - last <= BRIDGED_FRAMES
-        {
-            frames.extend(last + 1..index);
-        }
-        frames.push(index);
-    }
-    frames
 }
 
 /// The quietest sound that counts as voice: about -54 dB of full scale.

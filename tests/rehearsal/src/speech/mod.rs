@@ -3,7 +3,7 @@
 mod espeak;
 pub mod mulaw;
 mod resample;
-mod timing;
+pub(crate) mod timing;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};

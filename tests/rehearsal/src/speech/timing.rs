@@ -21,7 +21,7 @@ pub(super) fn trim(samples: &[i16], rate: u32) -> &[i16] {
 }
 
 /// The words of `text` and when each is heard in `samples`; see [`Word`].
-pub(super) fn words(text: &str, samples: &[i16], rate: u32) -> Vec<Word> {
+pub(crate) fn words(text: &str, samples: &[i16], rate: u32) -> Vec<Word> {
     let block = (rate / BLOCKS_PER_SECOND) as usize;
     let islands = islands(&loud_blocks(samples, block));
     let all: Vec<&str> = text.split_whitespace().collect();
