@@ -1,0 +1,62 @@
+//! The gRPC face of the role.
+
+use std::sync::Arc;
+
+use mesh::{Drain, Hop, auth::Caller};
+use proto::{
+    dialogue::v1::{ConverseRequest, ConverseResponse, dialogue_service_server::DialogueService},
+    retrieval::v1::retrieval_service_client::RetrievalServiceClient,
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument;
+
+use crate::{Config, directory::Directory, llm::LanguageModel, session};
+
+/// What waits to be sent on one stream: a slow reader stops the model, never grows a queue.
+const RESPONSES: usize = 64;
+
+/// `DialogueService`.
+#[derive(Clone)]
+pub struct Service(Arc<Shared>);
+
+/// What every session of the node uses.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) model: Arc<dyn LanguageModel>,
+    pub(crate) directory: Directory,
+    pub(crate) retrieval: RetrievalServiceClient<Hop>,
+    pub(crate) drain: Drain,
+}
+
+impl Service {
+    pub(crate) fn new(
+        config: Config,
+        model: Arc<dyn LanguageModel>,
+        directory: Directory,
+        retrieval: RetrievalServiceClient<Hop>,
+        drain: Drain,
+    ) -> Self {
+        Self(Arc::new(Shared { config, model, directory, retrieval, drain }))
+    }
+}
+
+#[tonic::async_trait]
+impl DialogueService for Service {
+    type ConverseStream = ReceiverStream<Result<ConverseResponse, Status>>;
+
+    // A node that drains still opens conversations: their calls were admitted before.
+    async fn converse(
+        &self,
+        request: Request<Streaming<ConverseRequest>>,
+    ) -> Result<Response<Self::ConverseStream>, Status> {
+        let caller = Caller::of(&request)?.clone();
+        let (responses, receiver) = mpsc::channel(RESPONSES);
+        let session = session::run(self.0.clone(), caller, request.into_inner(), responses);
+        tokio::spawn(
+            session.instrument(tracing::info_span!("conversation", call_id = tracing::field::Empty)),
+        );
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}

@@ -1,0 +1,183 @@
+//! SHELL: one `Converse` stream. Media's messages, the model and the tools go into the conversation; what it decides
+//! comes out.
+
+mod open;
+mod wire;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use mesh::{ServiceError, auth::Caller, clock};
+use proto::{
+    dialogue::v1::{ConverseRequest, ConverseResponse, converse_response::Event as Wire},
+    types::v1::ErrorReason,
+};
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::{Status, Streaming};
+use tracing::Instrument;
+
+use self::{open::Setup, wire::Step};
+use crate::{
+    conversation::{Conversation, Generation, Input, Output, ToolCall},
+    events,
+    llm::{self, Completion, Event},
+    prompt,
+    service::Shared,
+};
+
+/// What the model and the tools have written and the conversation has not read: a full queue slows the model down.
+const INPUTS: usize = 64;
+/// A reader that takes nothing for so long is gone.
+const SEND: Duration = Duration::from_secs(5);
+
+type Responses = mpsc::Sender<Result<ConverseResponse, Status>>;
+
+/// Serves one stream until it ends.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    caller: Caller,
+    mut requests: Streaming<ConverseRequest>,
+    responses: Responses,
+) {
+    let _in_flight = shared.drain.in_flight();
+    let result = match open::open(&shared, &caller, &mut requests).await {
+        Ok(setup) => Session::new(shared, setup, responses.clone()).converse(requests).await,
+        Err(status) => Err(status),
+    };
+    match result {
+        Ok(()) => tracing::debug!("the conversation is over"),
+        Err(status) => {
+            tracing::warn!(code = ?status.code(), reason = ?mesh::error::reason_of(&status), "the conversation broke off");
+            let _ = tokio::time::timeout(SEND, responses.send(Err(status))).await;
+        }
+    }
+}
+
+struct Session {
+    shared: Arc<Shared>,
+    setup: Setup,
+    conversation: Conversation,
+    inputs: (mpsc::Sender<Input>, mpsc::Receiver<Input>),
+    responses: Responses,
+    /// Dropping a task cancels its request to the vendor or the tool.
+    model: Option<AbortOnDropHandle<()>>,
+    tools: BTreeMap<usize, AbortOnDropHandle<()>>,
+}
+
+impl Session {
+    fn new(shared: Arc<Shared>, setup: Setup, responses: Responses) -> Self {
+        let conversation = Conversation::new(setup.toolbox.effects(), setup.epoch_min);
+        let inputs = mpsc::channel(INPUTS);
+        Self { shared, setup, conversation, inputs, responses, model: None, tools: BTreeMap::new() }
+    }
+
+    async fn converse(mut self, mut requests: Streaming<ConverseRequest>) -> Result<(), Status> {
+        let shared = self.shared.clone();
+        let max = tokio::time::sleep(shared.config.session_duration_max);
+        tokio::pin!(max);
+        let started = Wire::Started(self.setup.started());
+        self.send(self.setup.epoch_min, started).await?;
+        loop {
+            let input = tokio::select! {
+                biased;
+                message = requests.message() => match message? {
+                    None => return Ok(()),
+                    Some(message) => match wire::step(message)? {
+                        Step::Input(input) => input,
+                        Step::Nothing => continue,
+                        Step::Stop => return Ok(()),
+                    },
+                },
+                Some(input) = self.inputs.1.recv() => input,
+                () = self.responses.closed() => return Ok(()),
+                () = shared.drain.expired() => {
+                    return Err(ServiceError::new(ErrorReason::Draining, "the node is stopping").into());
+                }
+                () = &mut max => {
+                    let error = ServiceError::new(ErrorReason::DeadlinePassed, "the conversation reached its maximum duration");
+                    return Err(error.into());
+                }
+            };
+            self.conversation.handle(input, clock::now());
+            while let Some(output) = self.conversation.poll() {
+                self.perform(output).await?;
+            }
+        }
+    }
+
+    async fn perform(&mut self, output: Output) -> Result<(), Status> {
+        match output {
+            Output::Generate { generation, may_use_tools } => self.generate(generation, may_use_tools),
+            Output::Abort { .. } => {
+                self.model = None;
+                self.tools.clear();
+                events::reply("cancelled");
+            }
+            Output::RunTool { generation, index, call } => self.run_tool(generation, index, call),
+            Output::FirstToken { epoch, delay } => {
+                events::first_token(delay);
+                self.send(epoch, wire::first_token(delay)).await?;
+            }
+            Output::Segment { epoch, index, text } => self.send(epoch, wire::segment(index, text)).await?,
+            Output::ReplyDone { epoch, end_call } => {
+                events::reply("done");
+                self.send(epoch, wire::reply_done(end_call)).await?;
+            }
+            Output::ReplyFailed { epoch, failure } => {
+                events::reply("failed");
+                tracing::warn!(epoch, detail = failure.detail, fatal = failure.is_fatal, "the reply failed");
+                self.send(epoch, wire::reply_failed(&self.setup.apology, failure)).await?;
+            }
+            Output::Refused { what } => events::refused(what),
+        }
+        Ok(())
+    }
+
+    fn generate(&mut self, generation: Generation, may_use_tools: bool) {
+        let history = self.conversation.history();
+        let request = prompt::request(&self.setup.profile, history, &self.setup.call_id, may_use_tools);
+        let completion = Completion {
+            model: self.setup.model.clone(),
+            key: self.setup.key.clone(),
+            request: Arc::new(request),
+        };
+        let (shared, inputs) = (self.shared.clone(), self.inputs.0.clone());
+        let task = async move {
+            let (model, fallback) = (&*shared.model, shared.config.fallback_model.as_deref());
+            let wrap = |event| input(generation, event);
+            if let Err(failure) = llm::complete(model, completion, fallback, &inputs, wrap).await {
+                // The session outlives its tasks: a closed queue means that nobody waits for the reply.
+                let _ = inputs.send(Input::Failed(generation, failure.into())).await;
+            }
+        };
+        self.model = Some(AbortOnDropHandle::new(tokio::spawn(task.in_current_span())));
+    }
+
+    fn run_tool(&mut self, generation: Generation, index: usize, call: ToolCall) {
+        let Some(tool) = self.setup.toolbox.get(&call.name) else { return };
+        let inputs = self.inputs.0.clone();
+        let task = async move {
+            let result = tool.run(call.arguments.unwrap_or_default()).await;
+            let _ = inputs.send(Input::ToolDone(generation, index, result)).await;
+        };
+        self.tools.insert(index, AbortOnDropHandle::new(tokio::spawn(task.in_current_span())));
+    }
+
+    async fn send(&mut self, epoch: i64, event: Wire) -> Result<(), Status> {
+        let response = ConverseResponse { call_id: self.setup.call_id.clone(), epoch, event: Some(event) };
+        match tokio::time::timeout(SEND, self.responses.send(Ok(response))).await {
+            Ok(_) => Ok(()),
+            Err(_) => {
+                Err(ServiceError::new(ErrorReason::DeadlinePassed, "the stream was not read in time").into())
+            }
+        }
+    }
+}
+
+fn input(generation: Generation, event: Event) -> Input {
+    match event {
+        Event::Text(text) => Input::Text(generation, text.into_inner()),
+        Event::ToolStarted => Input::ToolStarted(generation),
+        Event::Finished(stop, calls) => Input::Finished(generation, stop, calls),
+    }
+}

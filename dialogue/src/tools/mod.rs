@@ -1,0 +1,67 @@
+//! PORT: what the model can do besides speak, and the built-in tools.
+
+mod end_call;
+mod search_knowledge;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures_util::future::BoxFuture;
+use mesh::Hop;
+use proto::retrieval::v1::retrieval_service_client::RetrievalServiceClient;
+use serde_json::{Map, Value};
+
+pub use end_call::EndCall;
+pub use search_knowledge::SearchKnowledge;
+
+use crate::{
+    conversation::{Effect, ToolResult},
+    prompt::ToolDefinition,
+};
+
+/// Something the model can do.
+pub trait Tool: Send + Sync + 'static {
+    /// What the model is told.
+    fn definition(&self) -> ToolDefinition;
+    /// What it changes in the world.
+    fn effect(&self) -> Effect;
+    /// Does it. Ends within a few seconds; failures are results for the model to speak about. Dropping the future
+    /// cancels it.
+    fn run(&self, arguments: Map<String, Value>) -> BoxFuture<'static, ToolResult>;
+}
+
+/// The tools of one call, by name.
+#[derive(Clone, Default)]
+pub struct Toolbox(BTreeMap<&'static str, Arc<dyn Tool>>);
+
+impl Toolbox {
+    /// The built-in tools that an agent names. A name that is none is passed over: the agent may be newer than this node.
+    pub fn new(names: &[String], tenant: &str, retrieval: &RetrievalServiceClient<Hop>) -> Self {
+        let built_in: [Arc<dyn Tool>; 2] =
+            [Arc::new(EndCall), Arc::new(SearchKnowledge::new(tenant, retrieval.clone()))];
+        let tools = built_in.into_iter().map(|tool| (tool.definition().name, tool));
+        let toolbox: BTreeMap<_, _> = tools.filter(|(name, _)| names.iter().any(|n| n == name)).collect();
+        for name in names.iter().filter(|name| !toolbox.contains_key(name.as_str())) {
+            tracing::warn!(tool = name, "the agent names a tool that is not built in");
+        }
+        Self(toolbox)
+    }
+
+    /// What the model is told, sorted by name.
+    pub fn definitions(&self) -> Vec<ToolDefinition> {
+        self.0.values().map(|tool| tool.definition()).collect()
+    }
+
+    /// What each tool changes in the world.
+    pub fn effects(&self) -> BTreeMap<&'static str, Effect> {
+        self.0.iter().map(|(name, tool)| (*name, tool.effect())).collect()
+    }
+
+    /// The tool of this name.
+    pub fn get(&self, name: &str) -> Option<Arc<dyn Tool>> {
+        self.0.get(name).cloned()
+    }
+}
+
+fn failed(text: impl Into<String>) -> ToolResult {
+    ToolResult { text: text.into(), is_error: true }
+}
