@@ -1,0 +1,86 @@
+//! What the core of a call wants done.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use proto::types::v1::{EndReason, call_event::Event};
+
+use crate::tts::Take;
+
+/// What the core of a call wants done, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Play a frame of 20 ms.
+    Frame {
+        /// Whose.
+        epoch: i64,
+        /// mu-law, 8 kHz.
+        payload: Bytes,
+    },
+    /// A mark after the frames before it.
+    Mark {
+        /// Whose.
+        epoch: i64,
+        /// Its name.
+        name: String,
+    },
+    /// Drop what was not yet played.
+    Clear {
+        /// Whose.
+        epoch: i64,
+    },
+    /// End the call.
+    HangUp {
+        /// Why.
+        reason: EndReason,
+    },
+    /// Ask the transcriber for what it has.
+    Finalize,
+    /// Synthesise this.
+    Speak {
+        /// In this take.
+        take: Take,
+        /// The words.
+        text: String,
+    },
+    /// The take has no more text.
+    SpeakEnd {
+        /// Which.
+        take: Take,
+    },
+    /// Stop the take.
+    SpeakCancel {
+        /// Which.
+        take: Take,
+    },
+    /// Ask for a reply.
+    UserTurn {
+        /// Its epoch.
+        epoch: i64,
+        /// What the caller said.
+        text: String,
+    },
+    /// Tell what was heard.
+    Heard {
+        /// Of this epoch.
+        epoch: i64,
+        /// The words.
+        text: String,
+        /// It was cut.
+        interrupted: bool,
+    },
+    /// Stop making the reply.
+    CancelReply {
+        /// Which.
+        epoch: i64,
+    },
+    /// Something happened.
+    Event {
+        /// The newest epoch then.
+        epoch: i64,
+        /// From the start of the media stream.
+        offset: Duration,
+        /// What.
+        event: Event,
+    },
+}

@@ -1,0 +1,333 @@
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use proto::types::v1::{EndReason, call_event::Event};
+
+use super::*;
+use crate::tts::{Take, Word};
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+#[expect(clippy::disallowed_methods, reason = "an arbitrary origin for virtual time")]
+fn origin() -> Instant {
+    Instant::now()
+}
+
+fn word(text: &str, end_ms: u64) -> Word {
+    Word { text: text.into(), end: ms(end_ms) }
+}
+
+fn phrase(text: &str) -> Arc<Phrase> {
+    Arc::new(Phrase {
+        text: text.into(),
+        audio: Bytes::from(vec![0x55; 8 * 400]),
+        words: vec![word(text, 390)],
+    })
+}
+
+/// A call in virtual time whose carrier plays what it gets and returns each mark when it was played.
+struct Rig {
+    core: Pipeline,
+    t: Instant,
+    now: u64,
+    outputs: Vec<Output>,
+    /// Marks on their way: when they were played, and their names.
+    marks: Vec<(u64, String)>,
+    play_end: u64,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let t = origin();
+        let config = turn::Config {
+            endpointing_delay_min: ms(300),
+            endpointing_delay_max: ms(2000),
+            barge_in_duration_min: ms(120),
+        };
+        let core = Pipeline::new(config, 0, t);
+        Self { core, t, now: 0, outputs: vec![], marks: vec![], play_end: 0 }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.core.audio_arrived(ms(self.now), self.t + ms(self.now));
+        self.core.handle(input, self.t + ms(self.now));
+        while let Some(output) = self.core.poll() {
+            match &output {
+                Output::Frame { .. } => self.play_end = self.play_end.max(self.now) + 20,
+                Output::Mark { name, .. } => self.marks.push((self.play_end, name.clone())),
+                Output::Clear { .. } => {
+                    self.marks.clear();
+                    self.play_end = self.now;
+                }
+                _ => {}
+            }
+            self.outputs.push(output);
+        }
+    }
+
+    /// Lets time pass, delivering marks and ticks when they are due.
+    fn until(&mut self, at: u64) {
+        loop {
+            let mark = self.marks.first().map(|(at, _)| *at);
+            let wake = self.core.wake_at().map(|w| w.saturating_duration_since(self.t).as_millis() as u64);
+            let next = [mark, wake.map(|w| w.max(self.now))].into_iter().flatten().min();
+            match next.filter(|next| *next <= at) {
+                Some(next) if mark == Some(next) => {
+                    self.now = self.now.max(next);
+                    let (_, name) = self.marks.remove(0);
+                    self.input(Input::MarkReached(name));
+                }
+                Some(next) => {
+                    self.now = self.now.max(next);
+                    self.input(Input::Tick);
+                }
+                None => break,
+            }
+        }
+        self.now = at;
+    }
+
+    fn at(&mut self, at: u64, input: Input) -> &mut Self {
+        self.until(at);
+        self.input(input);
+        self
+    }
+
+    /// The caller says this and the turn ends 300 ms after `end`.
+    fn caller_says(&mut self, start: u64, end: u64, text: &str) -> &mut Self {
+        self.at(start + 80, Input::Speech(Edge::SpeechStarted { at_ms: start }));
+        self.at(end + 100, Input::Speech(Edge::SpeechEnded { at_ms: end }));
+        let transcript = Transcript { text: text.into(), is_final: true, utterance_over: true, end: ms(end) };
+        self.at(end + 200, Input::Transcript(transcript));
+        self.until(end + 300);
+        self
+    }
+
+    fn audio(&mut self, at: u64, epoch: i64, number: u32, len_ms: usize) -> &mut Self {
+        let take = Take { epoch, number };
+        self.at(at, Input::SpeechAudio { take, payload: vec![0x55; 8 * len_ms].into() })
+    }
+
+    fn segment(&mut self, at: u64, epoch: i64, text: &str) -> &mut Self {
+        self.at(at, Input::Segment { epoch, text: text.into() })
+    }
+
+    fn take_outputs(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.outputs)
+            .into_iter()
+            .filter(|o| !matches!(o, Output::Frame { .. } | Output::Mark { .. } | Output::Event { .. }))
+            .collect()
+    }
+}
+
+const TAKE_1: Take = Take { epoch: 1, number: 0 };
+
+fn answered() -> Rig {
+    let mut rig = Rig::new();
+    rig.caller_says(0, 1000, "hello");
+    assert_eq!(
+        rig.take_outputs(),
+        vec![Output::Finalize, Output::UserTurn { epoch: 1, text: "hello".into() }]
+    );
+    rig.segment(1500, 1, "one two ");
+    rig.segment(1600, 1, "three four");
+    rig.at(1600, Input::ReplyDone { epoch: 1, end_call: false });
+    assert_eq!(
+        rig.take_outputs(),
+        vec![
+            Output::Speak { take: TAKE_1, text: "one two ".into() },
+            Output::Speak { take: TAKE_1, text: "three four".into() },
+            Output::SpeakEnd { take: TAKE_1 },
+        ]
+    );
+    rig.at(
+        1700,
+        Input::SpeechWords {
+            take: TAKE_1,
+            words: vec![word("one", 500), word("two", 1000), word("three", 1500), word("four", 2000)],
+        },
+    );
+    rig.audio(1700, 1, 0, 2000);
+    rig.at(1700, Input::SpeechDone { take: TAKE_1 });
+    rig
+}
+
+#[test]
+fn a_turn_is_answered_and_all_of_it_is_heard() {
+    let mut rig = answered();
+    rig.until(5000);
+    assert_eq!(
+        rig.take_outputs(),
+        vec![Output::Heard { epoch: 1, text: "one two three four".into(), interrupted: false }]
+    );
+}
+
+#[test]
+fn the_latency_of_a_turn_adds_up() {
+    let mut rig = answered();
+    rig.until(5000);
+    let latency = rig.outputs.iter().find_map(|output| match output {
+        Output::Event { event: Event::TurnLatency(latency), .. } => Some(*latency),
+        _ => None,
+    });
+    let latency = latency.unwrap();
+    let at = |d: Option<_>| d.as_ref().map(|d| proto::from_wire(d).as_millis());
+    assert_eq!(at(latency.end_of_speech), Some(1000));
+    assert_eq!(at(latency.end_of_turn), Some(1300));
+    assert_eq!(at(latency.first_segment), Some(1500));
+    assert_eq!(at(latency.first_frame_sent), Some(1700));
+    assert_eq!(at(latency.first_frame_heard), Some(1700));
+}
+
+#[test]
+fn a_barge_in_clears_first_and_tells_what_was_heard() {
+    let mut rig = answered();
+    rig.at(2880, Input::Speech(Edge::SpeechStarted { at_ms: 2800 }));
+    rig.until(2920);
+    let outputs = rig.take_outputs();
+    assert_eq!(
+        outputs,
+        vec![
+            Output::Clear { epoch: 1 },
+            Output::CancelReply { epoch: 1 },
+            Output::Heard { epoch: 1, text: "one two".into(), interrupted: true },
+        ]
+        .into_iter()
+        .flat_map(|output| match output {
+            Output::CancelReply { .. } => vec![Output::SpeakCancel { take: TAKE_1 }, output],
+            other => vec![other],
+        })
+        .collect::<Vec<_>>()
+    );
+    rig.audio(2950, 1, 0, 500);
+    rig.segment(2950, 1, "late");
+    assert_eq!(rig.take_outputs(), vec![], "nothing of a stale epoch has an effect");
+}
+
+#[test]
+fn the_goodbye_is_heard_before_the_call_ends() {
+    let mut rig = Rig::new();
+    rig.caller_says(0, 1000, "bye");
+    rig.segment(1500, 1, "Goodbye.");
+    rig.at(1500, Input::ReplyDone { epoch: 1, end_call: true });
+    rig.audio(1600, 1, 0, 800);
+    rig.at(1600, Input::SpeechDone { take: TAKE_1 });
+    rig.until(2390);
+    assert!(!rig.outputs.iter().any(|o| matches!(o, Output::HangUp { .. })));
+    rig.until(2400);
+    assert_eq!(rig.outputs.last(), Some(&Output::HangUp { reason: EndReason::AgentHangup }));
+}
+
+#[test]
+fn a_barge_in_cancels_the_end() {
+    let mut rig = Rig::new();
+    rig.caller_says(0, 1000, "bye");
+    rig.segment(1500, 1, "Goodbye.");
+    rig.at(1500, Input::ReplyDone { epoch: 1, end_call: true });
+    rig.audio(1600, 1, 0, 800);
+    rig.at(1780, Input::Speech(Edge::SpeechStarted { at_ms: 1700 }));
+    rig.until(9000);
+    assert!(!rig.outputs.iter().any(|o| matches!(o, Output::HangUp { .. })));
+}
+
+#[test]
+fn a_take_that_breaks_off_goes_on_at_the_next_word() {
+    let mut rig = Rig::new();
+    rig.caller_says(0, 1000, "hello");
+    rig.segment(1400, 1, "one two three four");
+    rig.at(1400, Input::ReplyDone { epoch: 1, end_call: false });
+    rig.at(1500, Input::SpeechWords { take: TAKE_1, words: vec![word("one", 500), word("two", 1000)] });
+    rig.audio(1500, 1, 0, 1200);
+    rig.take_outputs();
+    rig.at(1600, Input::SpeechLost { take: TAKE_1, detail: "reset".into() });
+    let take = Take { epoch: 1, number: 1 };
+    assert_eq!(
+        rig.take_outputs(),
+        vec![Output::Speak { take, text: "three four".into() }, Output::SpeakEnd { take }]
+    );
+    rig.audio(1700, 1, 1, 1000);
+    rig.at(1700, Input::SpeechDone { take });
+    rig.until(9000);
+    assert_eq!(
+        rig.take_outputs(),
+        vec![Output::Heard { epoch: 1, text: "one two three four".into(), interrupted: false }]
+    );
+}
+
+#[test]
+fn a_reply_that_pauses_for_a_tool_goes_on_in_a_new_take() {
+    let mut rig = Rig::new();
+    rig.caller_says(0, 1000, "hello");
+    rig.segment(1400, 1, "Let me see. ");
+    rig.audio(1500, 1, 0, 600);
+    rig.at(1500, Input::SpeechDone { take: TAKE_1 });
+    rig.segment(4000, 1, "Yes.");
+    let take = Take { epoch: 1, number: 1 };
+    assert!(rig.outputs.contains(&Output::Speak { take, text: "Yes.".into() }));
+    rig.at(4000, Input::ReplyDone { epoch: 1, end_call: false });
+    rig.audio(4100, 1, 1, 400);
+    rig.at(4100, Input::SpeechDone { take });
+    rig.until(9000);
+    assert_eq!(
+        rig.outputs.iter().rev().find(|o| matches!(o, Output::Heard { .. })),
+        Some(&Output::Heard { epoch: 1, text: "Let me see. Yes.".into(), interrupted: false })
+    );
+}
+
+#[test]
+fn a_vendor_that_is_gone_ends_in_an_apology_and_a_reason() {
+    let mut rig = answered();
+    rig.at(1900, Input::Apology(phrase("Sorry.")));
+    rig.take_outputs();
+    rig.at(2000, Input::SttUnavailable("reset".into()));
+    rig.until(9000);
+    let outputs = rig.take_outputs();
+    assert_eq!(outputs[0], Output::Clear { epoch: 1 });
+    assert_eq!(outputs.last(), Some(&Output::HangUp { reason: EndReason::SttFailed }));
+    assert!(outputs.contains(&Output::Heard { epoch: 2, text: "Sorry.".into(), interrupted: false }));
+}
+
+#[test]
+fn a_model_that_never_answers_is_not_waited_for_in_silence() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Apology(phrase("Sorry.")));
+    rig.caller_says(0, 1000, "hello");
+    rig.until(12_000);
+    let outputs = rig.take_outputs();
+    assert!(outputs.contains(&Output::CancelReply { epoch: 1 }));
+    assert!(outputs.contains(&Output::Heard { epoch: 2, text: "Sorry.".into(), interrupted: false }));
+    assert!(!outputs.iter().any(|o| matches!(o, Output::HangUp { .. })));
+}
+
+#[test]
+fn going_on_before_the_answer_discards_it_unheard() {
+    let mut rig = Rig::new();
+    rig.caller_says(0, 1000, "a room");
+    rig.segment(1400, 1, "For how many?");
+    rig.at(1480, Input::Speech(Edge::SpeechStarted { at_ms: 1400 }));
+    let more = Transcript { text: "for two".into(), is_final: true, utterance_over: true, end: ms(1900) };
+    rig.at(1950, Input::Transcript(more));
+    rig.at(2000, Input::Speech(Edge::SpeechEnded { at_ms: 1900 }));
+    rig.until(2500);
+    let outputs = rig.take_outputs();
+    assert!(outputs.contains(&Output::CancelReply { epoch: 1 }));
+    assert!(outputs.contains(&Output::Heard { epoch: 1, text: String::new(), interrupted: true }));
+    assert_eq!(outputs.last(), Some(&Output::UserTurn { epoch: 2, text: "for two".into() }));
+    assert!(!outputs.iter().any(|o| matches!(o, Output::Clear { .. })), "nothing was played");
+}
+
+#[test]
+fn the_greeting_is_an_utterance_like_any_other() {
+    let mut rig = Rig::new();
+    rig.at(10, Input::Greeting(phrase("Hello.")));
+    rig.until(1000);
+    assert_eq!(
+        rig.take_outputs(),
+        vec![Output::Heard { epoch: 1, text: "Hello.".into(), interrupted: false }]
+    );
+}

@@ -1,0 +1,340 @@
+//! CORE: the agent's audio on its way out, and how much of it was heard.
+//!
+//! Audio is handed on no further ahead of the play clock than [`WINDOW`], so that a clear never queues behind it; the
+//! marks that stand between the frames, and the clock between two marks, say what the caller has heard.
+
+pub mod heard;
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use bytes::{Bytes, BytesMut};
+use heard::{Timeline, Word};
+
+/// How far ahead of the play clock audio is handed on.
+pub const WINDOW: Duration = Duration::from_millis(1000);
+/// The window is refilled when it has fallen to this.
+const REFILL: Duration = Duration::from_millis(700);
+/// Audio between two marks. Between marks the clock tells what was heard, so this bounds its error.
+const MARK_EVERY: Duration = Duration::from_millis(240);
+/// How long after its last frame should have been played an utterance counts as heard although its mark did not come.
+const MARK_GRACE: Duration = Duration::from_secs(2);
+const FRAME: Duration = Duration::from_millis(20);
+/// Bytes of mu-law at 8 kHz in a millisecond.
+const BYTES_A_MS: usize = 8;
+const FRAME_BYTES: usize = 20 * BYTES_A_MS;
+const ULAW_SILENCE: u8 = 0xFF;
+
+/// What the core wants done.
+#[derive(Debug, PartialEq)]
+pub enum Output {
+    /// Hand on a frame of 20 ms.
+    Frame {
+        /// Whose.
+        epoch: i64,
+        /// mu-law, 8 kHz.
+        payload: Bytes,
+    },
+    /// Hand on a mark after the frames before it.
+    Mark {
+        /// Whose.
+        epoch: i64,
+        /// Its name.
+        name: String,
+    },
+    /// The first audio of the utterance was played.
+    FirstHeard {
+        /// Whose.
+        epoch: i64,
+        /// When the first frame began to play, to the precision of the mark.
+        at: Instant,
+    },
+    /// All of the utterance was heard.
+    Finished {
+        /// Whose.
+        epoch: i64,
+        /// Its whole text.
+        text: String,
+    },
+}
+
+/// What was heard of an utterance that was cut.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Whose.
+    pub epoch: i64,
+    /// The words that were heard.
+    pub heard_text: String,
+    /// False if not one frame had been handed on: nothing needs a clear.
+    pub started: bool,
+}
+
+#[derive(Debug)]
+struct Utterance {
+    epoch: i64,
+    text: String,
+    timeline: Timeline,
+    /// Where the audio of the present take begins.
+    base: Duration,
+    queue: BytesMut,
+    received: usize,
+    sent: usize,
+    complete: bool,
+    final_mark: bool,
+    next_mark: usize,
+    /// Positions of marks handed on and not yet back, in bytes.
+    outstanding: VecDeque<usize>,
+    /// The last mark that came back: position in bytes, and when.
+    reached: Option<(usize, Instant)>,
+    first_sent_at: Option<Instant>,
+}
+
+/// The outbound side of one call.
+#[derive(Debug, Default)]
+pub struct Playout {
+    current: Option<Utterance>,
+    /// When everything handed on so far will have been played.
+    play_end_at: Option<Instant>,
+    outputs: VecDeque<Output>,
+}
+
+fn duration_of(bytes: usize) -> Duration {
+    Duration::from_micros(bytes as u64 * 1000 / BYTES_A_MS as u64)
+}
+
+fn bytes_of(duration: Duration) -> usize {
+    usize::try_from(duration.as_millis()).unwrap_or(usize::MAX / BYTES_A_MS) * BYTES_A_MS
+}
+
+impl Playout {
+    /// Begins an utterance. One that is still there is replaced: cut it first.
+    pub fn begin(&mut self, epoch: i64) {
+        self.current = Some(Utterance {
+            epoch,
+            text: String::new(),
+            timeline: Timeline::default(),
+            base: Duration::ZERO,
+            queue: BytesMut::new(),
+            received: 0,
+            sent: 0,
+            complete: false,
+            final_mark: false,
+            next_mark: bytes_of(MARK_EVERY),
+            outstanding: VecDeque::new(),
+            reached: None,
+            first_sent_at: None,
+        });
+    }
+
+    /// The epoch of the utterance that is there.
+    pub fn epoch(&self) -> Option<i64> {
+        self.current.as_ref().map(|utterance| utterance.epoch)
+    }
+
+    /// True while an utterance has audio that was handed on and not all of it was heard: the caller hears us.
+    pub fn is_audible(&self) -> bool {
+        self.current.as_ref().is_some_and(|utterance| utterance.sent > 0)
+    }
+
+    /// Adds text that will be spoken.
+    pub fn text(&mut self, epoch: i64, text: &str) {
+        if let Some(utterance) = self.of(epoch) {
+            utterance.text.push_str(text);
+        }
+    }
+
+    /// Adds audio: mu-law at 8 kHz, any length.
+    pub fn audio(&mut self, epoch: i64, payload: &[u8], now: Instant) {
+        if let Some(utterance) = self.of(epoch) {
+            utterance.queue.extend_from_slice(payload);
+            utterance.received += payload.len();
+            self.pump(now);
+        }
+    }
+
+    /// Adds word times, relative to the start of the present take.
+    pub fn words(&mut self, epoch: i64, words: &[Word]) {
+        if let Some(utterance) = self.of(epoch) {
+            let base = utterance.base;
+            utterance.timeline.extend(words, base);
+        }
+    }
+
+    /// All audio of the utterance has come.
+    pub fn complete(&mut self, epoch: i64, now: Instant) {
+        if let Some(utterance) = self.of(epoch) {
+            utterance.complete = true;
+            self.pump(now);
+        }
+    }
+
+    /// The synthesis of the utterance broke off. Keeps the audio of whole words, and returns the text that must be
+    /// spoken again in a new take.
+    pub fn retake(&mut self, epoch: i64) -> Option<String> {
+        let utterance = self.of(epoch)?;
+        let received = duration_of(utterance.received);
+        utterance.timeline.truncate(received);
+        let keep = bytes_of(utterance.timeline.end()).clamp(utterance.sent, utterance.received);
+        utterance.queue.truncate(keep - utterance.sent);
+        utterance.received = keep;
+        utterance.base = duration_of(keep);
+        let spoken = utterance.timeline.text_before(&utterance.text, duration_of(keep), Some(received)).len();
+        Some(utterance.text[spoken..].trim_start().to_owned())
+    }
+
+    /// The audio that comes from here on belongs to a new take of the utterance.
+    pub fn next_take(&mut self, epoch: i64) {
+        if let Some(utterance) = self.of(epoch) {
+            utterance.base = duration_of(utterance.received);
+        }
+    }
+
+    /// When everything handed on so far will have been played.
+    pub fn play_end_at(&self) -> Option<Instant> {
+        self.play_end_at
+    }
+
+    /// A mark came back and was not cleared: everything before it was played.
+    pub fn mark_reached(&mut self, name: &str, now: Instant) {
+        let Some((epoch, position)) = parse_mark(name) else { return };
+        let Some(utterance) = self.of(epoch) else { return };
+        let first = utterance.reached.is_none();
+        while utterance.outstanding.front().is_some_and(|next| *next <= position) {
+            utterance.outstanding.pop_front();
+        }
+        if utterance.reached.is_none_or(|(reached, _)| reached < position) {
+            utterance.reached = Some((position, now));
+        }
+        if first {
+            let earliest = utterance.first_sent_at.unwrap_or(now);
+            let at = now.checked_sub(duration_of(position)).unwrap_or(now).max(earliest);
+            self.outputs.push_back(Output::FirstHeard { epoch, at });
+        }
+        self.finish_if_heard();
+    }
+
+    /// Cuts the utterance: what it has left is dropped, and what was heard of it is returned.
+    pub fn cut(&mut self, now: Instant) -> Option<Cut> {
+        let utterance = self.current.take()?;
+        self.outputs.retain(|output| !matches!(output, Output::Frame { .. } | Output::Mark { .. }));
+        self.play_end_at = None;
+        let total = utterance.complete.then(|| duration_of(utterance.received));
+        let heard = utterance.timeline.text_before(&utterance.text, utterance.heard(now), total);
+        Some(Cut { epoch: utterance.epoch, heard_text: heard.to_owned(), started: utterance.sent > 0 })
+    }
+
+    /// How much of the utterance's audio was heard by now.
+    pub fn heard(&self, now: Instant) -> Duration {
+        self.current.as_ref().map_or(Duration::ZERO, |utterance| utterance.heard(now))
+    }
+
+    /// Lets time pass: hands on what the window allows, and gives up on a mark that does not come.
+    pub fn tick(&mut self, now: Instant) {
+        self.pump(now);
+        let overdue = self.play_end_at.is_some_and(|end| now >= end + MARK_GRACE);
+        if let Some(utterance) = &mut self.current
+            && utterance.final_mark
+            && overdue
+        {
+            utterance.outstanding.clear();
+        }
+        self.finish_if_heard();
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Playout::tick`] is due next.
+    pub fn wake_at(&self) -> Option<Instant> {
+        let utterance = self.current.as_ref()?;
+        let end = self.play_end_at?;
+        if utterance.final_mark {
+            Some(end + MARK_GRACE)
+        } else if utterance.queue.len() >= FRAME_BYTES || (utterance.complete && !utterance.queue.is_empty())
+        {
+            Some(end.checked_sub(REFILL).unwrap_or(end))
+        } else {
+            None
+        }
+    }
+
+    fn of(&mut self, epoch: i64) -> Option<&mut Utterance> {
+        self.current.as_mut().filter(|utterance| utterance.epoch == epoch)
+    }
+
+    fn pump(&mut self, now: Instant) {
+        let Some(utterance) = &mut self.current else { return };
+        loop {
+            let ahead = self.play_end_at.map_or(Duration::ZERO, |end| end.saturating_duration_since(now));
+            if ahead + FRAME > WINDOW || !utterance.fill_frame() {
+                break;
+            }
+            let payload = utterance.queue.split_to(FRAME_BYTES).freeze();
+            utterance.sent += FRAME_BYTES;
+            utterance.first_sent_at.get_or_insert(now);
+            self.play_end_at = Some(self.play_end_at.unwrap_or(now).max(now) + FRAME);
+            self.outputs.push_back(Output::Frame { epoch: utterance.epoch, payload });
+            if utterance.sent >= utterance.next_mark {
+                utterance.next_mark = utterance.sent + bytes_of(MARK_EVERY);
+                self.outputs.push_back(utterance.mark());
+            }
+        }
+        if utterance.complete && utterance.queue.is_empty() && !utterance.final_mark {
+            utterance.final_mark = true;
+            if utterance.outstanding.back() != Some(&utterance.sent) && utterance.sent > 0 {
+                let mark = utterance.mark();
+                self.outputs.push_back(mark);
+            }
+        }
+        self.finish_if_heard();
+    }
+
+    fn finish_if_heard(&mut self) {
+        if let Some(utterance) = self.current.take_if(|u| u.final_mark && u.outstanding.is_empty()) {
+            self.play_end_at = None;
+            self.outputs.push_back(Output::Finished { epoch: utterance.epoch, text: utterance.text });
+        }
+    }
+}
+
+impl Utterance {
+    /// True if a whole frame is there; the last one of the utterance is filled up with silence.
+    fn fill_frame(&mut self) -> bool {
+        if self.queue.len() >= FRAME_BYTES {
+            return true;
+        }
+        if self.complete && !self.queue.is_empty() {
+            self.queue.resize(FRAME_BYTES, ULAW_SILENCE);
+            return true;
+        }
+        false
+    }
+
+    fn mark(&mut self) -> Output {
+        self.outstanding.push_back(self.sent);
+        Output::Mark { epoch: self.epoch, name: format!("e{}-{}", self.epoch, self.sent) }
+    }
+
+    /// The last mark, and the clock since then as far as the next mark.
+    fn heard(&self, now: Instant) -> Duration {
+        let (position, since) = match (self.reached, self.first_sent_at) {
+            (Some((position, at)), _) => (position, at),
+            (None, Some(at)) => (0, at),
+            (None, None) => return Duration::ZERO,
+        };
+        let limit = self.outstanding.front().copied().unwrap_or(self.sent);
+        (duration_of(position) + now.saturating_duration_since(since)).min(duration_of(limit))
+    }
+}
+
+fn parse_mark(name: &str) -> Option<(i64, usize)> {
+    let (epoch, position) = name.strip_prefix('e')?.split_once('-')?;
+    Some((epoch.parse().ok()?, position.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests;

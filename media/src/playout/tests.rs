@@ -1,0 +1,175 @@
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::{heard::Word, *};
+
+fn word(text: &str, end_ms: u64) -> Word {
+    Word { text: text.into(), end: Duration::from_millis(end_ms) }
+}
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+#[expect(clippy::disallowed_methods, reason = "an arbitrary origin for virtual time")]
+fn origin() -> Instant {
+    Instant::now()
+}
+
+fn drain(playout: &mut Playout) -> Vec<Output> {
+    std::iter::from_fn(|| playout.poll()).collect()
+}
+
+fn frames(outputs: &[Output]) -> usize {
+    outputs.iter().filter(|output| matches!(output, Output::Frame { .. })).count()
+}
+
+fn speak(playout: &mut Playout, epoch: i64, audio_ms: usize, now: Instant) {
+    playout.begin(epoch);
+    playout.text(epoch, "one two three four");
+    playout.words(epoch, &[word("one", 500), word("two", 1000), word("three", 1500), word("four", 2000)]);
+    playout.audio(epoch, &vec![0x55; audio_ms * 8], now);
+}
+
+#[test]
+fn never_hands_on_more_than_the_window() {
+    let t = origin();
+    let mut playout = Playout::default();
+    speak(&mut playout, 1, 5000, t);
+    assert_eq!(frames(&drain(&mut playout)), 50);
+    assert_eq!(playout.wake_at(), Some(t + ms(300)));
+    playout.tick(t + ms(300));
+    assert_eq!(frames(&drain(&mut playout)), 15);
+}
+
+#[test]
+fn heard_follows_marks_and_the_clock_between_them() {
+    let t = origin();
+    let mut playout = Playout::default();
+    speak(&mut playout, 1, 2000, t);
+    drain(&mut playout);
+    assert_eq!(playout.heard(t + ms(100)), ms(100));
+    assert_eq!(playout.heard(t + ms(900)), ms(240), "no further than the first mark that has not come");
+    playout.mark_reached("e1-1920", t + ms(300));
+    assert_eq!(drain(&mut playout), vec![Output::FirstHeard { epoch: 1, at: t + ms(60) }]);
+    assert_eq!(playout.heard(t + ms(400)), ms(340));
+    playout.mark_reached("e1-3840", t + ms(530));
+    let cut = playout.cut(t + ms(560)).unwrap();
+    assert_eq!(cut, Cut { epoch: 1, heard_text: "one".into(), started: true });
+    assert!(!playout.is_audible());
+}
+
+#[test]
+fn finishes_when_the_last_mark_is_back() {
+    let t = origin();
+    let mut playout = Playout::default();
+    speak(&mut playout, 7, 250, t);
+    playout.complete(7, t);
+    let outputs = drain(&mut playout);
+    assert_eq!(frames(&outputs), 13, "the last frame is filled up");
+    assert_eq!(outputs.last(), Some(&Output::Mark { epoch: 7, name: "e7-2080".into() }));
+    playout.mark_reached("e7-2080", t + ms(260));
+    assert!(drain(&mut playout).contains(&Output::Finished { epoch: 7, text: "one two three four".into() }));
+}
+
+#[test]
+fn finishes_without_a_mark_after_its_grace() {
+    let t = origin();
+    let mut playout = Playout::default();
+    speak(&mut playout, 7, 200, t);
+    playout.complete(7, t);
+    drain(&mut playout);
+    let wake = playout.wake_at().unwrap();
+    playout.tick(wake);
+    assert!(matches!(drain(&mut playout)[..], [Output::Finished { epoch: 7, .. }]));
+}
+
+#[test]
+fn an_utterance_without_audio_is_finished_at_once() {
+    let t = origin();
+    let mut playout = Playout::default();
+    playout.begin(3);
+    playout.complete(3, t);
+    assert_eq!(drain(&mut playout), vec![Output::Finished { epoch: 3, text: String::new() }]);
+}
+
+#[test]
+fn stale_epochs_are_dropped() {
+    let t = origin();
+    let mut playout = Playout::default();
+    playout.begin(2);
+    playout.audio(1, &[0; 1600], t);
+    playout.complete(1, t);
+    playout.mark_reached("e1-160", t);
+    playout.mark_reached("nonsense", t);
+    assert!(drain(&mut playout).is_empty());
+}
+
+#[test]
+fn a_retake_goes_on_after_the_last_whole_word() {
+    let t = origin();
+    let mut playout = Playout::default();
+    speak(&mut playout, 1, 1200, t);
+    assert_eq!(playout.retake(1).unwrap(), "three four");
+    playout.words(1, &[word("three", 500), word("four", 1000)]);
+    playout.audio(1, &vec![0x55; 8000], t);
+    playout.complete(1, t);
+    let mut at = t;
+    let mut names = Vec::new();
+    while let Some(wake) = playout.wake_at() {
+        for output in drain(&mut playout) {
+            if let Output::Mark { name, .. } = output {
+                names.push(name);
+            }
+        }
+        at = wake.max(at);
+        if let Some(name) = names.pop() {
+            playout.mark_reached(&name, at);
+        }
+        playout.tick(at);
+    }
+    assert!(drain(&mut playout).contains(&Output::Finished { epoch: 1, text: "one two three four".into() }));
+}
+
+/// Takes the frames that are due, checking that they keep to the window.
+fn play(playout: &mut Playout, now: Instant, played_until: &mut Instant, into: &mut Vec<u8>) {
+    for output in drain(playout) {
+        if let Output::Frame { payload, .. } = output {
+            *played_until = (*played_until).max(now) + ms(20);
+            assert!(*played_until - now <= WINDOW);
+            into.extend_from_slice(&payload);
+        }
+    }
+}
+
+proptest! {
+    /// However the audio is split, the frames handed on are the audio, in order, and never over the window.
+    #[test]
+    fn audio_is_neither_lost_nor_reordered(chunks in prop::collection::vec(1usize..3000, 1..20)) {
+        let mut now = origin();
+        let mut playout = Playout::default();
+        playout.begin(1);
+        let total: usize = chunks.iter().sum();
+        let source: Vec<u8> = (0..total).map(|i| (i % 251) as u8).collect();
+        let (mut at, mut out, mut played_until) = (0, Vec::new(), now);
+        for len in &chunks {
+            playout.audio(1, &source[at..at + len], now);
+            at += len;
+            play(&mut playout, now, &mut played_until, &mut out);
+            now += ms(37);
+            playout.tick(now);
+            play(&mut playout, now, &mut played_until, &mut out);
+        }
+        playout.complete(1, now);
+        play(&mut playout, now, &mut played_until, &mut out);
+        for _ in 0..10_000 {
+            let Some(wake) = playout.wake_at() else { break };
+            now = now.max(wake);
+            playout.tick(now);
+            play(&mut playout, now, &mut played_until, &mut out);
+        }
+        prop_assert_eq!(&out[..total], &source[..]);
+        prop_assert!(out[total..].iter().all(|b| *b == 0xFF));
+    }
+}

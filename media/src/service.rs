@@ -1,0 +1,80 @@
+//! MediaService.StreamCall: checks the first message, looks the agent up, and hands over to a session.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use mesh::{ServiceError, auth::Caller};
+use proto::{
+    media::v1::{
+        StreamCallRequest, StreamCallResponse, StreamStart, media_service_server::MediaService,
+        stream_call_request::Event,
+    },
+    types::v1::{AudioEncoding, CallContext, ErrorReason},
+};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::{Inner, session::Session};
+
+/// How long the first message may take.
+const START_TIMEOUT: Duration = Duration::from_secs(5);
+/// A second of frames, marks between them, and events: more can only wait when the gateway has stopped reading.
+pub(crate) const RESPONSES: usize = 256;
+
+/// The gRPC service of the role.
+#[derive(Clone)]
+pub struct Service(pub(crate) Arc<Inner>);
+
+#[tonic::async_trait]
+impl MediaService for Service {
+    type StreamCallStream = Pin<Box<dyn Stream<Item = Result<StreamCallResponse, Status>> + Send>>;
+
+    async fn stream_call(
+        &self,
+        request: Request<Streaming<StreamCallRequest>>,
+    ) -> Result<Response<Self::StreamCallStream>, Status> {
+        Caller::of(&request)?;
+        let mut requests = request.into_inner();
+        let first = timeout(START_TIMEOUT, requests.message())
+            .await
+            .map_err(|_| order("the first message did not come in 5 s"))??
+            .ok_or_else(|| order("the stream ended before its first message"))?;
+        let Some(Event::Start(start)) = first.event else {
+            return Err(order("the first message must be start"));
+        };
+        let call = checked(&first.call_id, &start)?;
+        let agent = self.0.lookup.agent(&call).await?;
+        let keys = self.0.lookup.keys(&call.tenant).await?;
+        let epoch = start.resume.as_ref().map_or(0, |resume| resume.epoch);
+        let (responses, receiver) = mpsc::channel(RESPONSES);
+        let session = Session::open(&self.0, call, &agent, &keys, epoch, responses)
+            .map_err(|error| ServiceError::new(ErrorReason::ConcurrencyLimit, error.to_string()))?;
+        // A local hop runs this handler in the gateway's task: the session needs one of its own.
+        tokio::spawn(session.run(requests));
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
+
+fn order(why: &str) -> Status {
+    ServiceError::new(ErrorReason::StreamOrder, why).into()
+}
+
+fn checked(call_id: &str, start: &StreamStart) -> Result<CallContext, Status> {
+    let call = start.call.clone().ok_or_else(|| ServiceError::invalid_field("start.call", "must be set"))?;
+    if uuid::Uuid::parse_str(&call.call_id).is_err() {
+        return Err(ServiceError::invalid_field("start.call.call_id", "must be a UUID").into());
+    }
+    if call.call_id != call_id {
+        return Err(ServiceError::invalid_field("call_id", "must equal start.call.call_id").into());
+    }
+    if !call.agent.strip_prefix(&call.tenant).is_some_and(|rest| rest.starts_with("/agents/")) {
+        return Err(
+            ServiceError::invalid_field("start.call.agent", "must belong to start.call.tenant").into()
+        );
+    }
+    let format = start.format.unwrap_or_default();
+    if format.encoding() != AudioEncoding::Mulaw || format.sample_rate_hz != 8000 {
+        return Err(ServiceError::invalid_field("start.format", "must be mu-law at 8000 Hz").into());
+    }
+    Ok(call)
+}

@@ -1,0 +1,381 @@
+//! SHELL: one per media stream; owns its sockets, its tasks and its time, and drives the core.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use mesh::{Drain, Pii, clock, drain::InFlight};
+use proto::{
+    dialogue::v1::{self as dialogue, converse_request, converse_response},
+    from_wire,
+    media::v1::{
+        Clear, HangUp, Mark, StreamCallRequest, StreamCallResponse, StreamStarted, stream_call_request,
+        stream_call_response as out,
+    },
+    tenancy::v1::Agent,
+    to_wire,
+    types::v1::{AudioFrame, CallContext, CallEvent, EndReason},
+};
+use tokio::{
+    sync::mpsc,
+    time::{sleep_until, timeout},
+};
+use tonic::{Status, Streaming};
+
+use crate::{
+    Inner,
+    conversation::Conversation,
+    lookup::Keys,
+    pipeline::{Input, Output, Phrase, Pipeline},
+    stt, tts, turn, vad,
+    vad::{Edges, Reading, VadStream},
+};
+
+/// How long the gateway may take nothing while a message waits.
+const GATEWAY_TIMEOUT: Duration = Duration::from_secs(2);
+/// Far enough away to mean never.
+const NEVER: Duration = Duration::from_secs(24 * 3600);
+/// 20 ms of mu-law.
+const FRAME: Duration = Duration::from_millis(20);
+const BYTES_A_MS: u64 = 8;
+
+/// What a phrase is for.
+enum Purpose {
+    Greeting,
+    Apology,
+}
+
+/// One media stream of a call.
+pub struct Session {
+    call_id: String,
+    core: Pipeline,
+    stt: stt::Session,
+    tts: tts::Session,
+    vad: VadStream,
+    edges: Edges,
+    conversation: Conversation,
+    phrases: mpsc::Receiver<(Purpose, Result<Arc<Phrase>, String>)>,
+    responses: mpsc::Sender<Result<StreamCallResponse, Status>>,
+    drain: Drain,
+    _in_flight: InFlight,
+    duration_max: Duration,
+    audio_offset: Duration,
+    frames_out: i64,
+    ended: Option<EndReason>,
+}
+
+impl Session {
+    /// Opens the vendors' sockets and the conversation.
+    pub(crate) fn open(
+        media: &Arc<Inner>,
+        call: CallContext,
+        agent: &Agent,
+        keys: &Keys,
+        epoch: i64,
+        responses: mpsc::Sender<Result<StreamCallResponse, Status>>,
+    ) -> Result<Self, vad::Error> {
+        let vad = media.vad.open()?;
+        let voice = agent.voice.clone().unwrap_or_default();
+        let tts_settings = tts::Settings {
+            base_url: media.config.cartesia_base_url.clone(),
+            api_key: keys.cartesia.clone(),
+            voice_id: voice.voice_id,
+            model: voice.model,
+            language: agent.language.clone(),
+            call_id: call.call_id.clone(),
+        };
+        let stt = media.stt.open(stt::Settings {
+            base_url: media.config.deepgram_base_url.clone(),
+            api_key: keys.deepgram.clone(),
+            model: media.config.deepgram_model.clone(),
+            language: agent.language.clone(),
+            call_id: call.call_id.clone(),
+        });
+        let greeting = if epoch == 0 { agent.greeting.as_str() } else { "" };
+        let phrases = fetch_phrases(media, &tts_settings, greeting, &agent.apology);
+        let conversation = Conversation::open(media.dialogue.clone());
+        let mut session = Self {
+            call_id: call.call_id.clone(),
+            core: Pipeline::new(turn_config(agent), epoch, clock::now()),
+            stt,
+            tts: media.tts.open(tts_settings),
+            vad,
+            edges: Edges::new(media.config.vad.edges),
+            conversation,
+            phrases,
+            responses,
+            drain: media.drain.clone(),
+            _in_flight: media.drain.in_flight(),
+            duration_max: media.config.call_duration_max,
+            audio_offset: Duration::ZERO,
+            frames_out: 0,
+            ended: None,
+        };
+        session.converse(
+            0,
+            converse_request::Event::Start(dialogue::ConversationStart { call: Some(call), resume: None }),
+        );
+        session.send(epoch, out::Event::Started(StreamStarted { resume: None }));
+        Ok(session)
+    }
+
+    /// Runs until the stream ends.
+    pub async fn run(mut self, mut requests: Streaming<StreamCallRequest>) {
+        let drain = self.drain.clone();
+        let deadline = tokio::time::Instant::from_std(clock::now() + self.duration_max);
+        while self.ended.is_none() {
+            let wake = self.core.wake_at().unwrap_or_else(|| clock::now() + NEVER);
+            let input = tokio::select! {
+                request = requests.message() => self.request(request),
+                Some(reading) = self.vad.recv() => self.edge(&reading),
+                event = self.stt.events.recv() => Some(stt_input(event)),
+                event = self.tts.events.recv() => Some(tts_input(event)),
+                response = self.conversation.responses.recv() => dialogue_input(response),
+                Some((purpose, phrase)) = self.phrases.recv() => phrase_input(&self.call_id, purpose, phrase),
+                () = sleep_until(wake.into()) => Some(Input::Tick),
+                () = sleep_until(deadline) => {
+                    self.hang_up(EndReason::MaxDuration);
+                    None
+                }
+                () = drain.expired() => {
+                    self.hang_up(EndReason::Drained);
+                    None
+                }
+            };
+            if let Some(input) = input {
+                self.core.handle(input, clock::now());
+                self.perform().await;
+            }
+        }
+        let reason = self.ended.unwrap_or(EndReason::Internal);
+        self.converse(
+            self.core.epoch(),
+            converse_request::Event::Stop(dialogue::ConversationStop { reason: reason.into() }),
+        );
+        tracing::info!(call_id = self.call_id, reason = reason.as_str_name(), "media session ended");
+    }
+
+    /// A message of the gateway; `None` where the core has nothing to decide.
+    fn request(&mut self, request: Result<Option<StreamCallRequest>, Status>) -> Option<Input> {
+        let event = match request {
+            Ok(Some(request)) if request.call_id == self.call_id => request.event?,
+            Ok(Some(_)) => {
+                tracing::warn!(call_id = self.call_id, "message of another call on the stream");
+                self.ended = Some(EndReason::Internal);
+                return None;
+            }
+            Ok(None) => {
+                self.ended = Some(EndReason::CarrierLost);
+                return None;
+            }
+            Err(status) => {
+                tracing::warn!(call_id = self.call_id, code = ?status.code(), "media stream lost");
+                self.ended = Some(EndReason::CarrierLost);
+                return None;
+            }
+        };
+        match event {
+            stream_call_request::Event::Audio(frame) => {
+                self.caller_audio(frame);
+                None
+            }
+            stream_call_request::Event::MarkReached(mark) if mark.cleared => None,
+            stream_call_request::Event::MarkReached(mark) => Some(Input::MarkReached(mark.name)),
+            stream_call_request::Event::Dtmf(dtmf) => {
+                tracing::info!(call_id = self.call_id, digit = %Pii::new(dtmf.digit), "key pressed");
+                None
+            }
+            stream_call_request::Event::Stop(stop) => {
+                self.ended = Some(stop.reason());
+                Some(Input::StreamStopped)
+            }
+            stream_call_request::Event::Start(_) => {
+                tracing::warn!(call_id = self.call_id, "second start on the stream");
+                self.ended = Some(EndReason::Internal);
+                None
+            }
+        }
+    }
+
+    fn caller_audio(&mut self, frame: AudioFrame) {
+        let offset = frame.audio_offset.as_ref().map_or(self.audio_offset, from_wire);
+        let length = Duration::from_micros(frame.payload.len() as u64 * 1000 / BYTES_A_MS);
+        self.audio_offset = offset + length;
+        self.core.audio_arrived(self.audio_offset, clock::now());
+        self.vad.submit_mulaw(&frame.payload);
+        if self.stt.commands.try_send(stt::Command::Audio(frame.payload)).is_err() {
+            metrics::counter!("trunkline_audio_dropped_frames_total", "to" => "stt").increment(1);
+        }
+    }
+
+    fn edge(&mut self, reading: &Reading) -> Option<Input> {
+        self.edges.handle(reading.probability, reading.end_ms()).map(Input::Speech)
+    }
+
+    /// Does what the core wants, in its order.
+    async fn perform(&mut self) {
+        while let Some(output) = self.core.poll() {
+            match output {
+                Output::Frame { epoch, payload } => {
+                    let frame = self.frame(payload);
+                    self.respond(epoch, out::Event::Audio(frame)).await;
+                }
+                Output::Mark { epoch, name } => self.respond(epoch, out::Event::Mark(Mark { name })).await,
+                Output::Clear { epoch } => self.respond(epoch, out::Event::Clear(Clear {})).await,
+                Output::HangUp { reason } => self.hang_up(reason),
+                Output::Finalize => self.finalize(),
+                Output::Speak { take, text } => self.speak(tts::Command::Speak { take, text }).await,
+                Output::SpeakEnd { take } => self.speak(tts::Command::Finish { take }).await,
+                Output::SpeakCancel { take } => self.speak(tts::Command::Cancel { take }).await,
+                Output::UserTurn { epoch, text } => {
+                    self.converse(epoch, converse_request::Event::UserTurn(dialogue::UserTurn { text }));
+                }
+                Output::Heard { epoch, text, interrupted } => {
+                    let heard = dialogue::Heard { text, interrupted };
+                    self.converse(epoch, converse_request::Event::Heard(heard));
+                }
+                Output::CancelReply { epoch } => {
+                    self.converse(epoch, converse_request::Event::Cancel(dialogue::Cancel {}));
+                }
+                Output::Event { epoch, offset, event } => {
+                    let event = CallEvent { offset: Some(to_wire(offset)), event: Some(event) };
+                    self.respond(epoch, out::Event::CallEvent(event)).await;
+                }
+            }
+        }
+    }
+
+    fn frame(&mut self, payload: Bytes) -> AudioFrame {
+        let sequence = self.frames_out;
+        self.frames_out += 1;
+        let offset = FRAME * u32::try_from(sequence).unwrap_or(u32::MAX);
+        AudioFrame { sequence, audio_offset: Some(to_wire(offset)), payload }
+    }
+
+    fn finalize(&mut self) {
+        if self.stt.commands.try_send(stt::Command::Finalize).is_err() {
+            metrics::counter!("trunkline_audio_dropped_frames_total", "to" => "stt").increment(1);
+        }
+    }
+
+    async fn speak(&mut self, command: tts::Command) {
+        // The adapter takes commands at once unless its socket hangs, and then it gives up by itself.
+        if timeout(GATEWAY_TIMEOUT, self.tts.commands.send(command)).await.is_err() {
+            tracing::warn!(call_id = self.call_id, "the synthesizer takes no commands");
+        }
+    }
+
+    /// Sends to the gateway. It has room for more than the playout window, so a full queue means that it hangs.
+    async fn respond(&mut self, epoch: i64, event: out::Event) {
+        let response = StreamCallResponse { call_id: self.call_id.clone(), epoch, event: Some(event) };
+        match timeout(GATEWAY_TIMEOUT, self.responses.send(Ok(response))).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => {
+                self.ended.get_or_insert(EndReason::CarrierLost);
+            }
+        }
+    }
+
+    fn send(&mut self, epoch: i64, event: out::Event) {
+        let response = StreamCallResponse { call_id: self.call_id.clone(), epoch, event: Some(event) };
+        if self.responses.try_send(Ok(response)).is_err() {
+            self.ended.get_or_insert(EndReason::CarrierLost);
+        }
+    }
+
+    fn hang_up(&mut self, reason: EndReason) {
+        self.send(self.core.epoch(), out::Event::HangUp(HangUp { reason: reason.into() }));
+        self.ended.get_or_insert(reason);
+    }
+
+    fn converse(&mut self, epoch: i64, event: converse_request::Event) {
+        let request = dialogue::ConverseRequest { call_id: self.call_id.clone(), epoch, event: Some(event) };
+        if self.conversation.requests.try_send(request).is_err() {
+            // Its responses tell the same, with the reason.
+            tracing::debug!(call_id = self.call_id, "the conversation takes no requests");
+        }
+    }
+}
+
+fn turn_config(agent: &Agent) -> turn::Config {
+    let settings = agent.turn.unwrap_or_default();
+    let or =
+        |value: Option<_>, default_ms| value.as_ref().map_or(Duration::from_millis(default_ms), from_wire);
+    turn::Config {
+        endpointing_delay_min: or(settings.endpointing_delay_min, 300),
+        endpointing_delay_max: or(settings.endpointing_delay_max, 2000),
+        barge_in_duration_min: or(settings.barge_in_duration_min, 120),
+    }
+}
+
+fn fetch_phrases(
+    media: &Arc<Inner>,
+    settings: &tts::Settings,
+    greeting: &str,
+    apology: &str,
+) -> mpsc::Receiver<(Purpose, Result<Arc<Phrase>, String>)> {
+    let (sender, receiver) = mpsc::channel(2);
+    for (purpose, text) in [(Purpose::Greeting, greeting), (Purpose::Apology, apology)] {
+        if text.is_empty() {
+            continue;
+        }
+        let (media, settings, text, sender) =
+            (media.clone(), settings.clone(), text.to_owned(), sender.clone());
+        tokio::spawn(async move {
+            let phrase = media.phrases.get(settings, &text).await;
+            let _ = sender.send((purpose, phrase)).await;
+        });
+    }
+    receiver
+}
+
+fn phrase_input(call_id: &str, purpose: Purpose, phrase: Result<Arc<Phrase>, String>) -> Option<Input> {
+    match (purpose, phrase) {
+        (Purpose::Greeting, Ok(phrase)) => Some(Input::Greeting(phrase)),
+        (Purpose::Apology, Ok(phrase)) => Some(Input::Apology(phrase)),
+        (_, Err(detail)) => {
+            tracing::warn!(call_id, detail, "a phrase could not be synthesised");
+            None
+        }
+    }
+}
+
+fn stt_input(event: Option<stt::Event>) -> Input {
+    match event {
+        Some(stt::Event::Transcript(transcript)) => Input::Transcript(transcript),
+        Some(stt::Event::UtteranceEnd) => Input::UtteranceEnd,
+        Some(stt::Event::Reconnected { detail }) => Input::SttReconnected(detail),
+        Some(stt::Event::Unavailable { detail }) => Input::SttUnavailable(detail),
+        None => Input::SttUnavailable("the transcriber's task is gone".into()),
+    }
+}
+
+fn tts_input(event: Option<tts::Event>) -> Input {
+    match event {
+        Some(tts::Event::Audio { take, payload }) => Input::SpeechAudio { take, payload },
+        Some(tts::Event::Words { take, words }) => Input::SpeechWords { take, words },
+        Some(tts::Event::Done { take }) => Input::SpeechDone { take },
+        Some(tts::Event::Lost { take, detail }) => Input::SpeechLost { take, detail },
+        Some(tts::Event::Unavailable { detail }) => Input::TtsUnavailable(detail),
+        None => Input::TtsUnavailable("the synthesizer's task is gone".into()),
+    }
+}
+
+fn dialogue_input(response: Option<Result<dialogue::ConverseResponse, Status>>) -> Option<Input> {
+    let response = match response {
+        Some(Ok(response)) => response,
+        Some(Err(status)) => return Some(Input::DialogueUnavailable(format!("{:?}", status.code()))),
+        None => return Some(Input::DialogueUnavailable("the conversation's stream ended".into())),
+    };
+    let epoch = response.epoch;
+    match response.event? {
+        converse_response::Event::Started(_) => None,
+        converse_response::Event::Segment(segment) => Some(Input::Segment { epoch, text: segment.text }),
+        converse_response::Event::ReplyDone(done) => {
+            Some(Input::ReplyDone { epoch, end_call: done.end_call })
+        }
+        converse_response::Event::ReplyFailed(failed) => {
+            Some(Input::ReplyFailed { epoch, apology: failed.apology, fatal: failed.fatal })
+        }
+        converse_response::Event::FirstToken(_) => Some(Input::FirstToken { epoch }),
+    }
+}

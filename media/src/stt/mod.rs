@@ -1,0 +1,82 @@
+//! PORT: speech to text as a stream.
+
+pub mod deepgram;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use mesh::Pii;
+use tokio::sync::mpsc;
+use url::Url;
+
+/// How the call is listened to, and where.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The vendor's origin.
+    pub base_url: Url,
+    /// The tenant's key.
+    pub api_key: Pii<String>,
+    /// The vendor's model.
+    pub model: String,
+    /// BCP 47 language.
+    pub language: String,
+    /// For correlation in the vendor's logs.
+    pub call_id: String,
+}
+
+/// What the session sends.
+#[derive(Debug)]
+pub enum Command {
+    /// The caller's audio as the carrier sent it: mu-law, 8 kHz.
+    Audio(Bytes),
+    /// The caller seems to have stopped: give the final transcript of what was heard so far.
+    Finalize,
+}
+
+/// A piece of transcript.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transcript {
+    /// The words; may be empty.
+    pub text: String,
+    /// False: an interim one, replaced by the next. True: settled.
+    pub is_final: bool,
+    /// The vendor believes that the utterance is over, or it answers a finalize: nothing of the audio before `end` is
+    /// still to come.
+    pub utterance_over: bool,
+    /// Where its audio ends, from the first audio sent.
+    pub end: Duration,
+}
+
+/// What comes back.
+#[derive(Debug)]
+pub enum Event {
+    /// More transcript.
+    Transcript(Transcript),
+    /// No word came for a while after the last one: whatever is final is all there is.
+    UtteranceEnd,
+    /// The socket was lost and is back; audio since the last final transcript was sent again.
+    Reconnected {
+        /// Why it was lost, for the log.
+        detail: String,
+    },
+    /// The vendor cannot be reached or refuses us for good.
+    Unavailable {
+        /// Why, for the log.
+        detail: String,
+    },
+}
+
+/// A transcription session of one call. Dropping it closes the vendor's stream.
+pub struct Session {
+    /// At most 256 commands wait (5 s of audio); beyond that the newest audio is dropped and counted.
+    pub commands: mpsc::Sender<Command>,
+    /// At most 64 events wait.
+    pub events: mpsc::Receiver<Event>,
+}
+
+/// Opens transcription sessions.
+pub trait Transcriber: Send + Sync {
+    /// Opens a session at once; the socket is dialled behind it and audio is kept meanwhile. The caller runs inside a
+    /// tokio runtime.
+    fn open(&self, settings: Settings) -> Session;
+}

@@ -1,0 +1,108 @@
+//! PORT: text to speech as a stream.
+
+pub mod cartesia;
+
+use bytes::Bytes;
+use mesh::Pii;
+use tokio::sync::mpsc;
+use url::Url;
+
+pub use crate::playout::heard::Word;
+
+/// One attempt at speaking an epoch's text; a synthesis that breaks off is taken again with the next number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Take {
+    /// The epoch.
+    pub epoch: i64,
+    /// From 0.
+    pub number: u32,
+}
+
+/// How the call sounds, and where.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The vendor's origin.
+    pub base_url: Url,
+    /// The tenant's key.
+    pub api_key: Pii<String>,
+    /// The vendor's voice.
+    pub voice_id: String,
+    /// The vendor's model.
+    pub model: String,
+    /// BCP 47 language.
+    pub language: String,
+    /// For correlation in the vendor's logs.
+    pub call_id: String,
+}
+
+/// What the session asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Speak more of a take. Texts of a take are joined verbatim.
+    Speak {
+        /// Which.
+        take: Take,
+        /// A segment.
+        text: String,
+    },
+    /// The take has no more text.
+    Finish {
+        /// Which.
+        take: Take,
+    },
+    /// Stop the take: nothing of it is delivered any more.
+    Cancel {
+        /// Which.
+        take: Take,
+    },
+}
+
+/// What comes back.
+#[derive(Debug)]
+pub enum Event {
+    /// Audio in the call's format, in order.
+    Audio {
+        /// Which.
+        take: Take,
+        /// mu-law, 8 kHz, any length.
+        payload: Bytes,
+    },
+    /// Word times, from the start of the take's audio.
+    Words {
+        /// Which.
+        take: Take,
+        /// In order.
+        words: Vec<Word>,
+    },
+    /// All audio of the take was delivered.
+    Done {
+        /// Which.
+        take: Take,
+    },
+    /// The take broke off; what was delivered may be played. Speak the rest in a new take.
+    Lost {
+        /// Which.
+        take: Take,
+        /// Why, for the log.
+        detail: String,
+    },
+    /// The vendor cannot be reached or refuses us for good.
+    Unavailable {
+        /// Why, for the log.
+        detail: String,
+    },
+}
+
+/// A synthesis session of one call. Dropping it closes the vendor's socket.
+pub struct Session {
+    /// At most 64 commands wait.
+    pub commands: mpsc::Sender<Command>,
+    /// At most 64 events wait: beyond that the vendor's socket is not read, which is the back-pressure.
+    pub events: mpsc::Receiver<Event>,
+}
+
+/// Opens synthesis sessions.
+pub trait Synthesizer: Send + Sync {
+    /// Opens a session at once; the socket is dialled behind it. The caller runs inside a tokio runtime.
+    fn open(&self, settings: Settings) -> Session;
+}

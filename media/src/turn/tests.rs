@@ -1,0 +1,201 @@
+use std::time::{Duration, Instant};
+
+use super::*;
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+#[expect(clippy::disallowed_methods, reason = "an arbitrary origin for virtual time")]
+fn origin() -> Instant {
+    Instant::now()
+}
+
+struct Rig {
+    taker: TurnTaker,
+    t: Instant,
+}
+
+impl Rig {
+    fn new() -> Self {
+        Self {
+            taker: TurnTaker::new(Config {
+                endpointing_delay_min: ms(300),
+                endpointing_delay_max: ms(2000),
+                barge_in_duration_min: ms(120),
+            }),
+            t: origin(),
+        }
+    }
+
+    fn at(&mut self, at: u64, input: Input) -> Vec<Output> {
+        self.taker.handle(input, self.t + ms(at));
+        std::iter::from_fn(|| self.taker.poll()).collect()
+    }
+
+    fn started(&mut self, at: u64, onset: u64) -> Vec<Output> {
+        let onset = self.t + ms(onset);
+        self.at(at, Input::SpeechStarted { at: onset })
+    }
+
+    fn ended(&mut self, at: u64, end: u64) -> Vec<Output> {
+        let instant = self.t + ms(end);
+        self.at(at, Input::SpeechEnded { at: instant, offset: ms(end) })
+    }
+
+    fn words(&mut self, at: u64, text: &str, end: u64) -> Vec<Output> {
+        self.at(
+            at,
+            Input::Transcript(Transcript {
+                text: text.into(),
+                is_final: true,
+                utterance_over: true,
+                end: ms(end),
+            }),
+        )
+    }
+}
+
+fn text_of(outputs: &[Output]) -> Option<&str> {
+    outputs.iter().find_map(|output| match output {
+        Output::EndOfTurn(turn) => Some(turn.text.as_str()),
+        _ => None,
+    })
+}
+
+#[test]
+fn ends_the_turn_at_the_minimum_delay_once_the_transcript_is_there() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    assert_eq!(rig.ended(1100, 1000), vec![Output::Finalize]);
+    assert_eq!(rig.words(1250, "what time is it", 1000), vec![]);
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(1300)));
+    let outputs = rig.at(1300, Input::Tick);
+    assert_eq!(
+        outputs,
+        vec![Output::EndOfTurn(Turn {
+            text: "what time is it".into(),
+            end_of_speech: rig.t + ms(1000),
+            transcript_at: Some(rig.t + ms(1250)),
+        })]
+    );
+}
+
+#[test]
+fn a_late_transcript_ends_the_turn_when_it_comes() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.ended(1100, 1000);
+    assert_eq!(rig.at(1300, Input::Tick), vec![]);
+    assert_eq!(text_of(&rig.words(1600, "hello", 1000)), Some("hello"));
+}
+
+#[test]
+fn a_pause_shorter_than_the_delay_keeps_one_turn() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.ended(1100, 1000);
+    rig.words(1150, "I would like", 1000);
+    rig.started(1290, 1210);
+    assert_eq!(rig.at(1400, Input::Tick), vec![]);
+    rig.ended(2100, 2000);
+    assert_eq!(
+        rig.at(2300, Input::Tick),
+        vec![],
+        "the first pause's transcript does not cover the second part"
+    );
+    assert_eq!(text_of(&rig.words(2310, "a room", 2000)), Some("I would like a room"));
+}
+
+#[test]
+fn the_maximum_delay_takes_what_there_is() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.ended(1100, 1000);
+    let interim =
+        Transcript { text: "are you open".into(), is_final: false, utterance_over: false, end: ms(900) };
+    rig.at(1200, Input::Transcript(interim));
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(3000)));
+    assert_eq!(text_of(&rig.at(3000, Input::Tick)), Some("are you open"));
+}
+
+#[test]
+fn noise_without_words_makes_no_turn() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.ended(400, 300);
+    rig.words(500, "", 300);
+    assert_eq!(rig.at(2300, Input::Tick), vec![]);
+    assert_eq!(rig.taker.wake_at(), None);
+}
+
+#[test]
+fn words_that_the_vad_missed_still_make_a_turn() {
+    let mut rig = Rig::new();
+    rig.words(1000, "yes please", 800);
+    assert_eq!(text_of(&rig.at(1300, Input::Tick)), Some("yes please"));
+}
+
+#[test]
+fn speaking_over_the_agent_takes_the_floor_after_the_minimum() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Agent(Agent::Audible));
+    assert_eq!(rig.started(1080, 1000), vec![]);
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(1120)));
+    assert_eq!(rig.at(1120, Input::Tick), vec![Output::BargeIn { onset: rig.t + ms(1000) }]);
+    rig.at(1120, Input::Agent(Agent::Silent));
+    rig.ended(2100, 2000);
+    rig.words(2200, "stop", 2000);
+    assert_eq!(text_of(&rig.at(2300, Input::Tick)), Some("stop"));
+}
+
+#[test]
+fn a_click_does_not_take_the_floor() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Agent(Agent::Audible));
+    rig.started(1080, 1000);
+    rig.ended(1110, 1090);
+    assert_eq!(rig.at(1500, Input::Tick), vec![]);
+}
+
+#[test]
+fn words_said_over_the_agent_without_taking_the_floor_are_answered_after_it() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Agent(Agent::Audible));
+    rig.words(1000, "and breakfast", 900);
+    assert_eq!(rig.at(5000, Input::Tick), vec![]);
+    assert_eq!(text_of(&rig.at(6000, Input::Agent(Agent::Silent))), Some("and breakfast"));
+}
+
+#[test]
+fn going_on_while_the_agent_thinks_makes_the_answer_stale() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.ended(1100, 1000);
+    rig.words(1250, "a room", 1000);
+    assert!(text_of(&rig.at(1300, Input::Tick)).is_some());
+    rig.started(1500, 1420);
+    assert_eq!(rig.words(2000, "for two", 1900), vec![Output::TurnContinues]);
+    rig.ended(2100, 2000);
+    assert_eq!(text_of(&rig.at(2300, Input::Tick)), Some("for two"));
+}
+
+#[test]
+fn a_cough_while_the_agent_thinks_changes_nothing() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.ended(1100, 1000);
+    rig.words(1250, "a room", 1000);
+    rig.at(1300, Input::Tick);
+    rig.started(1500, 1420);
+    assert_eq!(rig.ended(1700, 1600), vec![Output::Finalize]);
+    assert_eq!(rig.words(1800, "", 1600), vec![]);
+}
+
+#[test]
+fn the_gap_between_words_ends_a_turn_that_noise_holds_open() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.words(1500, "hello there", 1400);
+    assert_eq!(text_of(&rig.at(2600, Input::UtteranceEnd)), Some("hello there"));
+}
