@@ -56,3 +56,7 @@ pub fn remote(url: &Url, tls: Option<&Tls>, client: &ClientStack) -> Result<Hop,
     }
     Ok(client.wrap(endpoint.connect_lazy()))
 }
+
+#[cfg(test)]
+#[path = "hop_tests.rs"]
+pub(crate) mod tests;

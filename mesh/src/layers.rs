@@ -24,7 +24,7 @@ pub use concurrency::Limits;
 pub use request_id::RequestId;
 
 use crate::{
-    BoxError, Hop, ServiceError,
+    BoxError, Hop, HopError, ServiceError,
     auth::{Authenticate, Authorise, Contract, SendToken, TokenSource, Verifier},
 };
 
@@ -64,7 +64,7 @@ impl Stack {
             .layer(StepLayer(Authorise::new(contract())))
             .layer(StepLayer(concurrency::Limit::new(contract(), self.permits.clone())))
             .service(service.map_err(Into::into));
-        Hop::new(stacked)
+        Hop::new(stacked.map_err(HopError))
     }
 }
 
@@ -112,7 +112,7 @@ impl ClientStack {
             .layer(StepLayer(deadline::Send::new(self.contract.clone())))
             .layer(StepLayer(SendToken::new(self.tokens.clone())))
             .service(transport.map_err(Into::into));
-        Hop::new(stacked)
+        Hop::new(stacked.map_err(HopError))
     }
 }
 

@@ -133,3 +133,7 @@ pub fn serve(
         }
     })
 }
+
+#[cfg(test)]
+#[path = "serve_tests.rs"]
+mod tests;
