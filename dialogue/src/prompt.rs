@@ -4,6 +4,9 @@
 //! The cache matches a prefix byte by byte, so nothing here depends on the clock, the caller's number or the order of a
 //! map. Four breakpoints: the last tool, the last system block, the block before the newest ones, the newest block.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use serde::Serialize;

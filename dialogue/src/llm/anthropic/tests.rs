@@ -1,1 +1,169 @@
+use proptest::prelude::*;
 
+use super::message::{Message, Usage};
+use crate::llm::{Event, Failure, FailureKind, sse};
+
+/// What a stream gives, as lines of text.
+fn read(bytes: &[u8], step: usize) -> (Vec<String>, Option<Failure>, Message) {
+    let (mut parser, mut message, mut lines) = (sse::Parser::default(), Message::default(), Vec::new());
+    for piece in bytes.chunks(step) {
+        for frame in parser.push(piece).unwrap() {
+            match message.handle(&frame) {
+                Ok(event) => lines.extend(event.map(line)),
+                Err(failure) => return (lines, Some(failure), message),
+            }
+        }
+    }
+    (lines, None, message)
+}
+
+fn line(event: Event) -> String {
+    match event {
+        Event::Text(text) => format!("text {}", text.expose()),
+        Event::ToolStarted => "tool".to_owned(),
+        Event::Finished(stop, calls) => {
+            let calls = calls.into_iter().map(|call| {
+                let arguments = call
+                    .arguments
+                    .map_or("broken".to_owned(), |map| serde_json::Value::from(map).to_string());
+                format!(" {}:{}({arguments})", call.id, call.name)
+            });
+            format!("{stop:?}{}", calls.collect::<String>())
+        }
+    }
+}
+
+fn stream(events: &[&str]) -> String {
+    let name = |data: &str| {
+        serde_json::from_str::<serde_json::Value>(data).unwrap()["type"].as_str().unwrap().to_owned()
+    };
+    events.iter().map(|data| format!("event: {}\ndata: {data}\n\n", name(data))).collect()
+}
+
+const START: &str = r#"{"type":"message_start","message":{"id":"m","usage":{"input_tokens":21,"cache_creation_input_tokens":5,"cache_read_input_tokens":1880,"output_tokens":1}}}"#;
+const TOOL_0: &str = r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"a","name":"search","input":{}}}"#;
+const TOOL_1: &str = r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"b","name":"end_call","input":{}}}"#;
+const STOP: &str = r#"{"type":"message_stop"}"#;
+
+fn piece(index: u8, json: &str) -> String {
+    serde_json::json!({"type": "content_block_delta", "index": index,
+        "delta": {"type": "input_json_delta", "partial_json": json}})
+    .to_string()
+}
+
+fn block_stop(index: u8) -> String {
+    format!(r#"{{"type":"content_block_stop","index":{index}}}"#)
+}
+
+fn delta(reason: &str, output: u32) -> String {
+    format!(
+        r#"{{"type":"message_delta","delta":{{"stop_reason":"{reason}"}},"usage":{{"output_tokens":{output}}}}}"#
+    )
+}
+
+#[test]
+fn parallel_tools_are_kept_apart_by_index_and_usage_is_overwritten() {
+    let bytes = stream(&[
+        START,
+        r#"{"type":"ping"}"#,
+        TOOL_0,
+        TOOL_1,
+        &piece(0, ""),
+        &piece(0, r#"{"query": "रोटी"#),
+        &piece(1, ""),
+        &piece(0, r#" 7"}"#),
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"news_delta","x":1}}"#,
+        r#"{"type":"content_block_delta","index":9,"delta":{"type":"text_delta","text":"lost"}}"#,
+        &block_stop(1),
+        &block_stop(0),
+        r#"{"type":"novelty","x":[1]}"#,
+        &delta("tool_use", 10),
+        &delta("tool_use", 37),
+        STOP,
+    ]);
+    for step in [1, 2, 3, 7, bytes.len()] {
+        let (lines, failure, message) = read(bytes.as_bytes(), step);
+        assert_eq!(lines, ["tool", "tool", r#"ToolUse a:search({"query":"रोटी 7"}) b:end_call({})"#]);
+        assert!(failure.is_none() && message.is_finished());
+        assert_eq!(message.usage(), Usage { input: 21, cache_write: 5, cache_read: 1880, output: 37 });
+    }
+}
+
+#[test]
+fn thinking_is_not_spoken() {
+    let (lines, ..) = read(
+        stream(&[
+            START,
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":""}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"hm"}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"s"}}"#,
+            &block_stop(0),
+            r#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}"#,
+            r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":""}}"#,
+            r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"Hi."}}"#,
+            &delta("end_turn", 2),
+            STOP,
+        ])
+        .as_bytes(),
+        64,
+    );
+    assert_eq!(lines, ["text Hi.", "EndOfTurn"]);
+}
+
+#[test]
+fn a_tool_call_that_was_cut_is_not_run() {
+    let cut = [START, TOOL_0, &piece(0, r#"{"query": "ro"#)].map(str::to_owned);
+    for (rest, wanted) in [
+        (vec![delta("max_tokens", 3), STOP.to_owned()], "TokenLimit"),
+        (vec![block_stop(0), delta("max_tokens", 3), STOP.to_owned()], "TokenLimit"),
+        (vec![block_stop(0), delta("tool_use", 3), STOP.to_owned()], "ToolUse a:search(broken)"),
+        (vec![delta("refusal", 3), STOP.to_owned()], "Refusal"),
+    ] {
+        let events: Vec<String> = cut.iter().cloned().chain(rest).collect();
+        let bytes = stream(&events.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(read(bytes.as_bytes(), 5).0, ["tool", wanted]);
+    }
+}
+
+#[test]
+fn error_events_are_classified_by_type() {
+    for (name, kind) in [
+        ("overloaded_error", FailureKind::Transient(None)),
+        ("api_error", FailureKind::Transient(None)),
+        ("invalid_request_error", FailureKind::Permanent),
+        ("not_found_error", FailureKind::NoSuchModel),
+    ] {
+        let event =
+            format!(r#"{{"type":"error","error":{{"type":"{name}","message":"the secret prompt"}}}}"#);
+        let failure = read(stream(&[START, &event]).as_bytes(), 9).1.unwrap();
+        assert_eq!(failure.kind, kind);
+        assert!(failure.detail.contains(name) && !failure.detail.contains("secret"));
+    }
+    assert_eq!(read(b"data: {not json\n\n", 4).1.unwrap().kind, FailureKind::Transient(None));
+}
+
+proptest! {
+    #[test]
+    fn no_event_breaks_it(data in prop::collection::vec("[{}\":,a-z_0-9]{0,40}", 0..6)) {
+        let bytes: String = data.iter().map(|data| format!("data: {data}\n\n")).collect();
+        let (_, _, message) = read(bytes.as_bytes(), 3);
+        prop_assert!(!message.is_finished());
+    }
+}
+
+#[test]
+fn a_stop_is_needed() {
+    let (_, failure, message) = read(stream(&[START, &delta("end_turn", 1)]).as_bytes(), 10);
+    assert!(failure.is_none() && !message.is_finished());
+}
+
+#[test]
+fn the_base_url_is_an_origin() {
+    for (base, wanted) in [
+        ("https://api.anthropic.com", "https://api.anthropic.com/v1/messages"),
+        ("ws://127.0.0.1:9/x?y", "http://127.0.0.1:9/v1/messages"),
+        ("wss://proxy.example", "https://proxy.example/v1/messages"),
+    ] {
+        assert_eq!(super::messages_url(&base.parse().unwrap()).as_str(), wanted);
+    }
+}
