@@ -1,1 +1,116 @@
+use super::*;
 
+#[expect(clippy::disallowed_methods, reason = "any instant will do")]
+fn start() -> Instant {
+    Instant::now()
+}
+
+fn table() -> Table<()> {
+    Table::new(2, Duration::from_secs(60))
+}
+
+fn token(n: u8) -> Token {
+    Token::from_random([n; 32])
+}
+
+fn announced(n: u8) -> Announced {
+    Announced {
+        context: Arc::new(CallContext { call_id: format!("call-{n}"), ..CallContext::default() }),
+        call_sid: format!("CA{n}"),
+        account_sid: "AC".into(),
+    }
+}
+
+#[test]
+fn a_token_is_spent_by_an_accepted_start_and_by_nothing_else() {
+    let (mut table, now) = (table(), start());
+    table.admit(announced(1), token(1), (), now).unwrap();
+    table.admit(announced(2), token(2), (), now).unwrap();
+    let one = token(1);
+    assert_eq!(table.check(one.expose()), Ok(()));
+    assert_eq!(table.start(one.expose(), "CA2", "AC").unwrap_err(), Refusal::OtherCall);
+    assert_eq!(table.start(one.expose(), "CA1", "AC-other").unwrap_err(), Refusal::OtherCall);
+    assert_eq!(table.check(one.expose()), Ok(()));
+    assert_eq!(table.start(one.expose(), "CA1", "AC").unwrap().context.call_id, "call-1");
+    assert_eq!(table.check(one.expose()), Err(Refusal::UsedToken));
+    assert_eq!(table.start(one.expose(), "CA1", "AC").unwrap_err(), Refusal::UsedToken);
+    assert_eq!(table.check(token(9).expose()), Err(Refusal::UnknownToken));
+    assert_eq!(table.check(""), Err(Refusal::UnknownToken));
+}
+
+#[test]
+fn there_is_a_limit_of_calls() {
+    let (mut table, now) = (table(), start());
+    table.admit(announced(1), token(1), (), now).unwrap();
+    table.admit(announced(2), token(2), (), now).unwrap();
+    assert_eq!(table.admit(announced(3), token(3), (), now), Err(Full));
+    assert!(table.end("call-1", now).is_some());
+    assert!(table.end("call-1", now).is_none(), "a call ends once");
+    table.admit(announced(3), token(3), (), now).unwrap();
+    assert_eq!(table.in_progress(), 2);
+}
+
+#[test]
+fn an_admission_expires_and_nothing_is_left_of_it() {
+    let (mut table, now) = (table(), start());
+    table.admit(announced(1), token(1), (), now).unwrap();
+    table.admit(announced(2), token(2), (), now).unwrap();
+    table.start(token(2).expose(), "CA2", "AC").unwrap();
+    assert!(table.purge(now + Duration::from_secs(59)).is_empty());
+    let expired = table.purge(now + Duration::from_secs(60));
+    assert_eq!(expired.iter().map(|call| call.call_id.as_str()).collect::<Vec<_>>(), ["call-1"]);
+    assert_eq!(table.check(token(1).expose()), Err(Refusal::CallOver));
+    assert!(table.purge(now + Duration::from_secs(120)).is_empty());
+    assert_eq!(table.check(token(1).expose()), Err(Refusal::UnknownToken));
+    assert_eq!((table.remembered(), table.in_progress()), (1, 1), "the connected call stays");
+    table.end("call-2", now + Duration::from_secs(120));
+    table.purge(now + Duration::from_secs(180));
+    assert_eq!(table.remembered(), 0);
+}
+
+#[test]
+fn a_carrier_may_come_back_three_times() {
+    let (mut table, now) = (table(), start());
+    table.admit(announced(1), token(1), (), now).unwrap();
+    let mut last = token(1);
+    for n in 2..=4 {
+        table.start(last.expose(), "CA1", "AC").unwrap();
+        let step = table.next_step("call-1", last.expose(), token(n), now);
+        assert_eq!(step, Step::Connect { token: token(n), call_id: "call-1".into() });
+        // Asked once more, the answer is the same, and it does not count.
+        assert_eq!(table.next_step("call-1", last.expose(), token(99), now), step);
+        assert_eq!(table.check(last.expose()), Err(Refusal::UsedToken));
+        last = token(n);
+    }
+    table.start(last.expose(), "CA1", "AC").unwrap();
+    assert_eq!(table.next_step("call-1", last.expose(), token(5), now), Step::HangUp);
+}
+
+#[test]
+fn a_stream_that_never_opened_keeps_its_token() {
+    let (mut table, now) = (table(), start());
+    table.admit(announced(1), token(1), (), now).unwrap();
+    for _ in 0..3 {
+        let step = table.next_step("call-1", token(1).expose(), token(2), now);
+        assert_eq!(step, Step::Connect { token: token(1), call_id: "call-1".into() });
+    }
+    assert_eq!(table.next_step("call-1", token(1).expose(), token(2), now), Step::HangUp);
+}
+
+#[test]
+fn after_a_call_there_is_nothing_but_to_hang_up() {
+    let (mut table, now) = (table(), start());
+    table.admit(announced(1), token(1), (), now).unwrap();
+    table.start(token(1).expose(), "CA1", "AC").unwrap();
+    table.end("call-1", now);
+    assert_eq!(table.next_step("call-1", token(1).expose(), token(2), now), Step::HangUp);
+    assert_eq!(table.first_step("call-1"), Step::HangUp);
+    assert_eq!(table.next_step("call-9", token(1).expose(), token(2), now), Step::HangUp);
+}
+
+#[test]
+fn a_token_is_never_shown_whole() {
+    let shown = format!("{:?}", token(1));
+    assert!(shown.len() < 12 && !shown.contains(token(1).expose()));
+    assert_eq!(token(1).expose().len(), 43);
+}
