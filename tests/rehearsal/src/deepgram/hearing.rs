@@ -1,0 +1,244 @@
+//! CORE: from the sound of a call to transcripts, by the time of the audio alone.
+
+use std::sync::Arc;
+
+use super::params::Params;
+use crate::recordings::{FRAME, Heard, Library, Recognizer, Voice};
+
+const MS: u64 = 8;
+/// Interims come this often while somebody speaks, and sooner when a word was added.
+const INTERIM_EVERY: u64 = 1000 * MS;
+const INTERIM_GAP: u64 = 200 * MS;
+/// How often the words are looked at.
+const LOOK_EVERY: u64 = 100 * MS;
+/// Speech longer than this is settled in pieces.
+const PIECE: u64 = 3000 * MS;
+/// A word that ended this long ago will not change any more.
+const SETTLING: u64 = 100 * MS;
+/// Silence is settled this often, as an empty transcript.
+const SILENCE: u64 = 5000 * MS;
+/// Voiced frames in a row that begin speech: 60 ms.
+const ONSET_FRAMES: u64 = 3;
+/// Speech after this much silence is a new start of speech.
+const RESTART: u64 = 500 * MS;
+
+/// A span of the audio and the words in it; positions in samples at 8 kHz since the opening of the socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Transcript {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) words: Vec<Heard>,
+    pub(super) is_final: bool,
+    pub(super) speech_final: bool,
+    pub(super) from_finalize: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Output {
+    Transcript(Transcript),
+    SpeechStarted { at: u64 },
+    UtteranceEnd { last_word_end: u64 },
+}
+
+/// The state of one connection's transcription.
+pub(super) struct Hearing {
+    interim_results: bool,
+    vad_events: bool,
+    endpointing: Option<u64>,
+    utterance_end: Option<u64>,
+    recognizer: Recognizer,
+    voice: Voice,
+    /// Sound that does not fill a frame yet.
+    partial: Vec<i16>,
+    /// What was heard so far.
+    position: u64,
+    /// Everything before it is final.
+    settled: u64,
+    /// Where the last word that was given as final ends.
+    given: u64,
+    /// Speech was heard and no `speech_final` was given for it.
+    open: bool,
+    /// Where that speech began.
+    onset: u64,
+    voiced_frames: u64,
+    /// Where the last voiced frame ends.
+    voiced_until: u64,
+    last_result: u64,
+    last_count: usize,
+    /// The `last_word_end` of the last end of utterance that was reported.
+    ended: u64,
+    outputs: Vec<Output>,
+}
+
+impl Hearing {
+    pub(super) fn new(params: &Params, library: Arc<Library>) -> Self {
+        Self {
+            interim_results: params.interim_results,
+            vad_events: params.vad_events,
+            endpointing: params.endpointing_ms.map(|ms| ms * MS),
+            utterance_end: params.utterance_end_ms.map(|ms| ms * MS),
+            recognizer: Recognizer::new(library),
+            voice: Voice::new(),
+            partial: Vec::with_capacity(FRAME),
+            position: 0,
+            settled: 0,
+            given: 0,
+            open: false,
+            onset: 0,
+            voiced_frames: 0,
+            voiced_until: 0,
+            last_result: 0,
+            last_count: 0,
+            ended: 0,
+            outputs: Vec::new(),
+        }
+    }
+
+    /// Hears the next samples, any number of them, and says what follows from each of their frames.
+    pub(super) fn hear(&mut self, samples: &[i16]) -> Vec<Output> {
+        self.partial.extend_from_slice(samples);
+        let sound = std::mem::take(&mut self.partial);
+        let mut frames = sound.chunks_exact(FRAME);
+        frames.by_ref().for_each(|frame| self.hear_frame(frame));
+        self.partial.extend_from_slice(frames.remainder());
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// Settles what was heard, because the client asks for it.
+    pub(super) fn finalize(&mut self) -> Transcript {
+        let words = self.pending();
+        self.settle(self.position, words, false, true)
+    }
+
+    /// Settles what was heard, because no more comes. `None` when nothing is left.
+    pub(super) fn finish(&mut self) -> Option<Transcript> {
+        (self.pending_len() > 0).then(|| {
+            let words = self.pending();
+            self.settle(self.position, words, self.open, false)
+        })
+    }
+
+    /// How much audio is not settled, in samples.
+    pub(super) fn pending_len(&self) -> u64 {
+        self.position - self.settled
+    }
+
+    /// What was heard so far, in samples.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Where the last speech ended, in samples.
+    pub(super) fn speech_end(&self) -> u64 {
+        self.voiced_until
+    }
+
+    fn hear_frame(&mut self, frame: &[i16]) {
+        self.recognizer.push(frame);
+        self.position += FRAME as u64;
+        self.watch_voice(frame);
+        let silent = self.position - self.voiced_until;
+        if self.open && self.endpointing.is_some_and(|wanted| silent >= wanted) {
+            let words = self.pending();
+            self.give(self.position, words, true);
+        }
+        if self.position.is_multiple_of(LOOK_EVERY) {
+            self.look();
+        }
+    }
+
+    fn watch_voice(&mut self, frame: &[i16]) {
+        if !self.voice.is_voice(frame) {
+            self.voiced_frames = 0;
+            return;
+        }
+        self.voiced_frames += 1;
+        let begun = self.position - self.voiced_frames * FRAME as u64;
+        if self.voiced_frames == ONSET_FRAMES {
+            if self.vad_events && (!self.open || begun - self.voiced_until.min(begun) >= RESTART) {
+                self.outputs.push(Output::SpeechStarted { at: begun });
+            }
+            if !self.open {
+                self.open = true;
+                self.onset = begun;
+            }
+        }
+        // A click is no speech: it neither begins an utterance nor keeps one open.
+        if self.voiced_frames >= ONSET_FRAMES {
+            self.voiced_until = self.position;
+        }
+    }
+
+    fn look(&mut self) {
+        let pending = self.pending();
+        if self.end_utterance(&pending) {
+            return;
+        }
+        if !self.open {
+            if self.pending_len() >= SILENCE {
+                self.give(self.position, pending, true);
+            }
+            return;
+        }
+        if self.position - self.settled.max(self.onset) >= PIECE {
+            let done = pending.iter().rposition(|word| word.end + SETTLING <= self.position);
+            match done.and_then(|last| pending.get(..=last)) {
+                Some(words) => self.give(words[words.len() - 1].end, words.to_vec(), false),
+                None if pending.is_empty() => self.give(self.position, pending, false),
+                None => {}
+            }
+            return;
+        }
+        let since = self.position - self.last_result;
+        let grown = pending.len() > self.last_count && since >= INTERIM_GAP;
+        if self.interim_results && (grown || since >= INTERIM_EVERY) {
+            self.last_result = self.position;
+            self.last_count = pending.len();
+            self.outputs.push(Output::Transcript(Transcript {
+                start: self.settled,
+                end: self.position,
+                words: pending,
+                is_final: false,
+                speech_final: false,
+                from_finalize: false,
+            }));
+        }
+    }
+
+    /// Reports the end of an utterance when no word followed the last one for long enough.
+    fn end_utterance(&mut self, pending: &[Heard]) -> bool {
+        let Some(gap) = self.utterance_end else { return false };
+        let last_word_end = pending.last().map_or(self.given, |word| word.end);
+        if last_word_end <= self.ended || self.position < last_word_end + gap {
+            return false;
+        }
+        if !pending.is_empty() {
+            self.give(self.position, pending.to_vec(), false);
+        }
+        self.ended = last_word_end;
+        self.outputs.push(Output::UtteranceEnd { last_word_end });
+        true
+    }
+
+    /// The words that no final transcript holds yet.
+    fn pending(&self) -> Vec<Heard> {
+        let mut words = self.recognizer.words();
+        words.retain(|word| word.start.midpoint(word.end) > self.given);
+        words
+    }
+
+    fn give(&mut self, end: u64, words: Vec<Heard>, speech_final: bool) {
+        let transcript = self.settle(end, words, speech_final, false);
+        self.outputs.push(Output::Transcript(transcript));
+    }
+
+    fn settle(&mut self, end: u64, words: Vec<Heard>, speech_final: bool, from_finalize: bool) -> Transcript {
+        let start = std::mem::replace(&mut self.settled, end);
+        self.given = words.last().map_or(self.given, |word| word.end);
+        self.open &= !speech_final;
+        self.last_result = self.position;
+        self.last_count = 0;
+        self.recognizer.forget(self.given);
+        Transcript { start, end, words, is_final: true, speech_final, from_finalize }
+    }
+}
