@@ -231,10 +231,10 @@ impl Call {
         match event {
             Event::Media(media) => {
                 if let Some(frame) = self.inbound.frame(media) {
-                    self.to_media(ToMedia::Audio(frame));
+                    self.tell_media(ToMedia::Audio(frame));
                 }
             }
-            Event::Dtmf { digit } => self.to_media(ToMedia::Dtmf(Dtmf { digit: digit.to_string() })),
+            Event::Dtmf { digit } => self.tell_media(ToMedia::Dtmf(Dtmf { digit: digit.to_string() })),
             Event::Mark { name } => self.pacer.returned(&name),
             Event::Stop => self.end(EndReason::CallerHangup, now),
             Event::Connected | Event::Start(_) | Event::Unknown => {}
@@ -254,7 +254,7 @@ impl Call {
             // Audio of a generation that was thrown away must not be heard, and its marks say nothing.
             Some(FromMedia::Audio(_)) if stale => Ok(()),
             Some(FromMedia::Mark(mark)) if stale => {
-                self.to_media(ToMedia::MarkReached(MarkReached { name: mark.name, cleared: true }));
+                self.tell_media(ToMedia::MarkReached(MarkReached { name: mark.name, cleared: true }));
                 Ok(())
             }
             Some(FromMedia::Audio(frame)) => self.pacer.play(frame.payload),
@@ -364,7 +364,7 @@ impl Call {
             match output {
                 playout::Output::Send(command) => self.outputs.push_back(Output::ToCarrier(command)),
                 playout::Output::Reached { name, cleared } => {
-                    self.to_media(ToMedia::MarkReached(MarkReached { name, cleared }));
+                    self.tell_media(ToMedia::MarkReached(MarkReached { name, cleared }));
                 }
             }
         }
@@ -378,7 +378,7 @@ impl Call {
         let reason = if reason == EndReason::Unspecified { EndReason::Internal } else { reason };
         let offset = now.saturating_duration_since(self.started_at);
         self.outputs.push_back(Output::Ended { reason, offset });
-        self.to_media(ToMedia::Stop(StreamStop { reason: reason.into() }));
+        self.tell_media(ToMedia::Stop(StreamStop { reason: reason.into() }));
         self.outputs.push_back(Output::CloseMedia);
         self.outputs.push_back(Output::CloseCarrier);
         self.state = State::Ending {
@@ -402,7 +402,7 @@ impl Call {
         self.outputs.push_back(Output::OpenMedia(request));
     }
 
-    fn to_media(&mut self, event: ToMedia) {
+    fn tell_media(&mut self, event: ToMedia) {
         let request = self.request(event);
         self.outputs.push_back(Output::ToMedia(request));
     }

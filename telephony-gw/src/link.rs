@@ -9,11 +9,7 @@ use proto::media::v1::{
 };
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{
-    Code, Response, Status, Streaming,
-    client::GrpcService,
-    codegen::{Body, Bytes, StdError},
-};
+use tonic::{Code, Response, Status, Streaming};
 
 use crate::events;
 
@@ -23,23 +19,15 @@ const WINDOW: usize = 64;
 const BACKLOG_MAX: usize = 250;
 
 /// Opens a stream with its first message.
-pub fn open(client: MediaServiceClient<Hop>, first: StreamCallRequest) -> (Outbox, Inbox) {
+pub fn open(mut client: MediaServiceClient<Hop>, first: StreamCallRequest) -> (Outbox, Inbox) {
     let (sender, receiver) = mpsc::channel(WINDOW);
     let mut outbox = Outbox { sender: Some(sender), backlog: VecDeque::new(), closing: false };
     outbox.send(first);
-    (outbox, Inbox::Opening(call(client, receiver)))
+    let opening = async move { client.stream_call(ReceiverStream::new(receiver)).await };
+    (outbox, Inbox::Opening(Box::pin(opening)))
 }
 
 type Opening = Pin<Box<dyn Future<Output = Result<Response<Streaming<StreamCallResponse>>, Status>> + Send>>;
-
-/// Generic although there is one transport: with the concrete one the compiler cannot prove that the future is `Send`.
-fn call<T>(mut client: MediaServiceClient<T>, requests: mpsc::Receiver<StreamCallRequest>) -> Opening
-where
-    T: GrpcService<tonic::body::Body, Error: Into<StdError>, Future: Send> + Send + 'static,
-    T::ResponseBody: Body<Data = Bytes, Error: Into<StdError> + Send> + Send + 'static,
-{
-    Box::pin(async move { client.stream_call(ReceiverStream::new(requests)).await })
-}
 
 /// What goes to the media role. Never blocks: when it does not keep up, the oldest audio is dropped and counted.
 pub struct Outbox {

@@ -1,6 +1,6 @@
 //! Twilio's webhooks: a call announces itself, asks what comes after a stream, and says that it is over.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{OriginalUri, Path, State},
@@ -10,16 +10,10 @@ use axum::{
 use bytes::Bytes;
 use mesh::{Pii, clock, error::reason_of};
 use proto::{
-    tenancy::v1::{
-        ResolveNumberRequest, ResolveNumberResponse, routing_service_client::RoutingServiceClient,
-    },
+    tenancy::v1::{ResolveNumberRequest, ResolveNumberResponse},
     types::v1::{CallContext, Carrier, Direction, EndReason, ErrorReason},
 };
-use tonic::{
-    Code, Status,
-    client::GrpcService,
-    codegen::{Body, StdError},
-};
+use tonic::{Code, Status};
 use url::form_urlencoded;
 
 use crate::{
@@ -44,11 +38,8 @@ pub async fn voice(
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     body: Bytes,
-) -> Response {
-    let form = match signed_form(&shared, "voice", &uri, &headers, &body) {
-        Ok(form) => form,
-        Err(refusal) => return refusal,
-    };
+) -> Result<Response, Forbidden> {
+    let form = signed_form(&shared, "voice", &uri, &headers, &body)?;
     let (result, document) = match announce(&shared, &form).await {
         Ok(step) => ("admitted", step_document(&shared, &step)),
         Err(NotAdmitted::Repeated(step)) => ("repeated", step_document(&shared, &step)),
@@ -62,7 +53,7 @@ pub async fn voice(
         }
     };
     WebhookAnswered { route: "voice", result, call_sid: &form.call_sid }.emit();
-    xml(document)
+    Ok(xml(document))
 }
 
 /// `POST /twilio/after/{token}`: a media stream is over, or could not be opened.
@@ -72,15 +63,12 @@ pub async fn after(
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     body: Bytes,
-) -> Response {
-    let form = match signed_form(&shared, "after", &uri, &headers, &body) {
-        Ok(form) => form,
-        Err(refusal) => return refusal,
-    };
+) -> Result<Response, Forbidden> {
+    let form = signed_form(&shared, "after", &uri, &headers, &body)?;
     let step = next_step(&shared, &token, &form);
     let result = if step == Step::HangUp { "hang_up" } else { "resumed" };
     WebhookAnswered { route: "after", result, call_sid: &form.call_sid }.emit();
-    xml(step_document(&shared, &step))
+    Ok(xml(step_document(&shared, &step)))
 }
 
 /// `POST /twilio/status`: the call's state at the carrier.
@@ -89,11 +77,8 @@ pub async fn status(
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     body: Bytes,
-) -> Response {
-    let form = match signed_form(&shared, "status", &uri, &headers, &body) {
-        Ok(form) => form,
-        Err(refusal) => return refusal,
-    };
+) -> Result<Response, Forbidden> {
+    let form = signed_form(&shared, "status", &uri, &headers, &body)?;
     let result = if form.is_over() {
         end_by_carrier(&shared, &form.call_sid);
         "call_over"
@@ -101,7 +86,7 @@ pub async fn status(
         "noted"
     };
     WebhookAnswered { route: "status", result, call_sid: &form.call_sid }.emit();
-    xml(twiml::empty())
+    Ok(xml(twiml::empty()))
 }
 
 /// Why a call is not admitted.
@@ -149,8 +134,9 @@ async fn resolve(shared: &Shared, form: &Form) -> Result<ResolveNumberResponse, 
         ResolveNumberRequest { number: form.ours().expose().clone(), carrier: Carrier::Twilio.into() };
     let mut request = tonic::Request::new(request);
     request.set_timeout(RESOLVE_TIMEOUT);
-    match tokio::time::timeout(RESOLVE_TIMEOUT, resolve_number(shared.routing.clone(), request)).await {
-        Ok(Ok(owner)) => Ok(owner),
+    let mut routing = shared.routing.clone();
+    match tokio::time::timeout(RESOLVE_TIMEOUT, routing.resolve_number(request)).await {
+        Ok(Ok(response)) => Ok(response.into_inner()),
         Ok(Err(status)) if status.code() == Code::NotFound => Err(NotAdmitted::UnknownNumber),
         // A number that the contract cannot even express is one that nobody owns.
         Ok(Err(status)) if reason_of(&status) == Some(ErrorReason::InvalidField) => {
@@ -159,20 +145,6 @@ async fn resolve(shared: &Shared, form: &Form) -> Result<ResolveNumberResponse, 
         Ok(Err(status)) => Err(NotAdmitted::TenancyAway(status)),
         Err(_) => Err(NotAdmitted::TenancyAway(Status::deadline_exceeded("no answer in 2 s"))),
     }
-}
-
-type Resolving = Pin<Box<dyn Future<Output = Result<ResolveNumberResponse, Status>> + Send>>;
-
-/// Generic although there is one transport: with the concrete one the compiler cannot prove that the future is `Send`.
-fn resolve_number<T>(
-    mut routing: RoutingServiceClient<T>,
-    request: tonic::Request<ResolveNumberRequest>,
-) -> Resolving
-where
-    T: GrpcService<tonic::body::Body, Error: Into<StdError>, Future: Send> + Send + 'static,
-    T::ResponseBody: Body<Data = Bytes, Error: Into<StdError> + Send> + Send + 'static,
-{
-    Box::pin(async move { Ok(routing.resolve_number(request).await?.into_inner()) })
 }
 
 fn admit(shared: &Shared, form: &Form, context: Arc<CallContext>) -> Result<Step, NotAdmitted> {
@@ -285,17 +257,26 @@ impl Form {
     }
 }
 
-/// The form of a webhook whose signature fits, or the answer for one that does not.
+/// A webhook whose signature is missing or wrong, and why.
+pub struct Forbidden(String);
+
+impl IntoResponse for Forbidden {
+    fn into_response(self) -> Response {
+        (StatusCode::FORBIDDEN, format!("webhook refused: {}\n", self.0)).into_response()
+    }
+}
+
+/// The form of a webhook whose signature fits.
 fn signed_form(
     shared: &Shared,
     route: &'static str,
     uri: &Uri,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<Form, Response> {
+) -> Result<Form, Forbidden> {
     let refuse = |why: &dyn std::fmt::Display| {
         WebhookRefused { route, why }.emit();
-        (StatusCode::FORBIDDEN, format!("webhook refused: {why}\n")).into_response()
+        Forbidden(why.to_string())
     };
     let Some(account) = &shared.config.twilio else {
         return Err(refuse(&"no twilio auth token is configured"));
