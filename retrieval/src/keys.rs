@@ -22,8 +22,8 @@ const FRESH_FOR: Duration = Duration::from_secs(60);
 /// How long it is still used when nobody can be asked.
 const USABLE_FOR: Duration = Duration::from_secs(15 * 60);
 
-/// How long tenancy may take.
-const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long tenancy may take: less than an attempt at embedding, so that a key from before can step in.
+const LOOK_UP_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Tenants remembered at once; beyond, all are forgotten and looked up again.
 const TENANTS_MAX: usize = 4096;

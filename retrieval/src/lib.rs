@@ -5,7 +5,7 @@ mod demo;
 mod embed;
 mod folder;
 mod ids;
-mod index;
+pub mod index;
 mod ingest;
 mod keys;
 mod page_token;
@@ -20,7 +20,10 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
+pub use chunking::Passage;
 pub use demo::demo_documents;
+pub use embed::Space;
+pub use ids::{DocumentId, TenantId};
 pub use service::{DocumentService, RetrievalService};
 
 /// What the role needs to start.
