@@ -10,6 +10,8 @@ pub mod onnx;
 mod outbox;
 mod pool;
 pub mod port;
+#[cfg(test)]
+mod reference;
 pub mod silero;
 mod stream;
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! The crate gives its model no context, which makes 8 kHz useless and leaves 16 kHz usable; so it is fed 16 kHz.
 
 mod runtime;
+#[cfg(test)]
+mod tests;
 mod upsample;
 
 use std::path::Path;
