@@ -21,10 +21,7 @@ fn the_first_segment_is_a_clause_and_later_ones_are_sentences() {
         segments(["Sure, I can help, of course I can. First, tell me your name, please. Then we go on."]),
         ["Sure, I can help, ", "of course I can. ", "First, tell me your name, please. ", "Then we go on."]
     );
-    assert_eq!(
-        segments(["We open at nine — every day. Yes."]),
-        ["We open at nine — ", "every day. ", "Yes."]
-    );
+    assert_eq!(segments(["We open at nine — every day. Yes."]), ["We open at nine — ", "every day. Yes."]);
     assert_eq!(segments(["We open late—nine in fact. Bye."]), ["We open late—", "nine in fact. ", "Bye."]);
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Setup {
 impl Setup {
     /// The answer to the first message.
     pub(super) fn started(&self) -> ConversationStarted {
-        let resume = self.resumes.then(|| ResumePosition {
+        let resume = self.resumes.then_some(ResumePosition {
             epoch: self.epoch_min,
             received_count: 0,
             audio_offset: None,

@@ -89,9 +89,9 @@ impl Tool for SearchKnowledge {
 
 fn describe(passages: &[Passage]) -> String {
     let mut text = String::new();
-    for passage in passages {
-        let separator = if text.is_empty() { "" } else { "\n\n" };
-        let _ = write!(text, "{separator}From \"{}\":\n{}", passage.title, passage.text.trim());
+    for (number, passage) in (1..).zip(passages) {
+        let separator = if number == 1 { "" } else { "\n\n" };
+        let _ = write!(text, "{separator}[{number}] {}\n{}", passage.title, passage.text.trim());
     }
     if text.is_empty() { "No passage was found.".to_owned() } else { text }
 }

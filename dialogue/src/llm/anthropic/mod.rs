@@ -231,7 +231,7 @@ fn messages_url(base: &Url) -> Url {
         scheme => scheme,
     };
     // Both schemes are of the same kind, so the change is always allowed.
-    let _ = url.set_scheme(&scheme.to_owned());
+    let _ = url.set_scheme(scheme);
     url.set_path("/v1/messages");
     url.set_query(None);
     url

@@ -1,0 +1,7 @@
+//! The adapter and whole sessions, against a vendor of the tests' own and against the rehearsed one.
+
+mod adapter;
+mod bench;
+mod rehearsed;
+mod session;
+mod vendor;
