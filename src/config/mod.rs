@@ -109,6 +109,8 @@ pub struct Config {
     pub log_json: bool,
     /// Where rehearsal servers write what they see, as JSON lines.
     pub rehearsal_log: Option<PathBuf>,
+    /// A folder of recordings, `NAME.wav` with its words in `NAME.txt`, that the rehearsal Deepgram recognises.
+    pub rehearsal_recordings: Option<PathBuf>,
     /// Latencies of the rehearsal servers, `deepgram=120,anthropic=250,cartesia=90` in ms.
     pub rehearsal_latency: BTreeMap<String, Duration>,
 }
@@ -180,6 +182,7 @@ impl Config {
             log_filter: reader.required("log.filter"),
             log_json: reader.required("log.json"),
             rehearsal_log: reader.optional("rehearsal.log"),
+            rehearsal_recordings: reader.optional("rehearsal.recordings"),
             rehearsal_latency: reader.latencies("rehearsal.latency_ms"),
         };
         reader.pair("tls.cert", "tls.key");

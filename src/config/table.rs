@@ -219,6 +219,13 @@ pub const SETTINGS: &[Setting] = &[
         "where rehearsal servers write what they see, as JSON lines",
     ),
     setting(
+        "rehearsal.recordings",
+        "TRUNKLINE_REHEARSAL_RECORDINGS",
+        None,
+        PATH,
+        "what the rehearsal Deepgram recognises besides Debian's prompts: a folder of NAME.wav, each with its words in NAME.txt",
+    ),
+    setting(
         "rehearsal.latency_ms",
         "TRUNKLINE_REHEARSAL_LATENCY_MS",
         None,

@@ -1,0 +1,105 @@
+//! `call`: be the carrier.
+
+use std::path::Path;
+
+use rehearsal::twilio::{self, CallEvent, Line, Plan, Report, Step, What, When};
+
+use crate::{
+    cli::{Call, Carrier},
+    exit::{Exit, chain},
+};
+
+/// How long the agent must be quiet before the caller says the next line.
+const QUIET_MS: u32 = 700;
+
+/// Places the calls and prints what happened.
+pub async fn run(options: Call) -> Result<(), Exit> {
+    let plan = plan(&options)?;
+    let reports = if options.calls == 1 {
+        vec![one(plan, &options).await?]
+    } else {
+        if options.save.is_some() {
+            return Err(Exit::configuration("--save goes with one call only"));
+        }
+        twilio::run_many(&plan, options.at_once as usize, options.calls as usize).await
+    };
+    for report in &reports {
+        if options.json {
+            println!("{}", serde_json::to_string(report).map_err(Exit::internal)?);
+        } else if options.calls > 1 {
+            println!("{} turns={} ended={:?}", report.call_sid, report.turns.len(), report.ended);
+        }
+    }
+    let failed = reports.iter().filter(|report| !answered(report)).count();
+    if failed > 0 {
+        return Err(Exit::unavailable(format!("{failed} of {} calls were not answered", reports.len())));
+    }
+    Ok(())
+}
+
+fn plan(options: &Call) -> Result<Plan, Exit> {
+    let Carrier::Twilio = options.carrier;
+    let mut plan = Plan::new(options.url.clone(), &options.to, &options.from, &options.auth_token);
+    plan.public_url = options.public_url.clone();
+    plan.steps = options.play.iter().map(|file| line(file)).collect::<Result<_, _>>()?;
+    Ok(plan)
+}
+
+fn line(text: &str) -> Result<Step, Exit> {
+    let (file, when) = match text.rsplit_once('@') {
+        Some((file, ms)) => {
+            let ms = ms.parse().map_err(|_| {
+                Exit::configuration(format!("--play {text}: after the @ comes a number of milliseconds"))
+            })?;
+            (file, When::AfterAgentStarts { ms })
+        }
+        None => (text, When::AgentQuiet { ms: QUIET_MS }),
+    };
+    let samples = twilio::read_wav(Path::new(file)).map_err(|error| Exit::configuration(chain(&error)))?;
+    Ok(Step::Say(Line { name: file.to_owned(), samples: samples.into(), when }))
+}
+
+async fn one(plan: Plan, options: &Call) -> Result<Report, Exit> {
+    let mut call = twilio::Call::place(plan);
+    if let Some(mut events) = call.events()
+        && !options.json
+    {
+        while let Some(event) = events.recv().await {
+            show(&event);
+        }
+    }
+    let outcome = call.finish().await;
+    if let Some(path) = &options.save {
+        outcome
+            .recording
+            .save(path)
+            .map_err(|error| Exit::configuration(format!("--save: {}", chain(&error))))?;
+    }
+    Ok(outcome.report)
+}
+
+fn show(event: &CallEvent) {
+    let at = event.at.offset_us as f64 / 1e6;
+    let text = match &event.what {
+        What::Answered => "answered".to_owned(),
+        What::StreamOpened => "media WebSocket open".to_owned(),
+        What::StreamStarted { stream_sid } => format!("media stream {stream_sid} started"),
+        What::LineBegan { line } => format!("the caller says {line}"),
+        What::LineEnded { line } => format!("the caller has said {line}"),
+        What::KeyPressed { key } => format!("the caller presses {key}"),
+        What::AgentMedia => "the agent's audio arrives".to_owned(),
+        What::AgentAudible => "the agent speaks".to_owned(),
+        What::AgentInaudible => "the agent is quiet".to_owned(),
+        What::Cleared { discarded_ms } => format!("clear: {discarded_ms} ms were not played"),
+        What::MarkEchoed { .. } => return,
+        What::Quiet { verb, length_ms } => format!("<{verb}> for {length_ms} ms"),
+        What::Warned { code, text } => format!("warning {code}: {text}"),
+        What::StreamClosed { by, code } => format!("media stream closed by {by:?}, code {code:?}"),
+        What::Ended { ended } => format!("ended: {ended:?}"),
+    };
+    println!("{at:8.3}  {text}");
+}
+
+fn answered(report: &Report) -> bool {
+    report.streams.iter().any(|stream| stream.started.is_some())
+}

@@ -1,0 +1,57 @@
+//! `up` and `serve`: a node until it is told to stop.
+
+use std::{collections::BTreeSet, io::Write};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{Config, Node, Plan, Role, exit::Exit, rehearse, telemetry};
+
+/// All roles, with rehearsals for the vendors without a key.
+pub async fn up(mut config: Config) -> Result<(), Exit> {
+    let _telemetry = telemetry::start(&config)?;
+    let rehearsal = rehearse::start(&mut config)?;
+    if config.twilio_auth_token.is_none() {
+        tracing::warn!("TWILIO_AUTH_TOKEN is not set: every Twilio webhook is refused");
+    }
+    let roles = Role::ALL.into_iter().collect();
+    run(Plan { config, roles, development: true }, &rehearsal.vendors).await
+}
+
+/// Some roles, with real vendors.
+pub async fn serve(config: Config, roles: BTreeSet<Role>) -> Result<(), Exit> {
+    let _telemetry = telemetry::start(&config)?;
+    run(Plan { config, roles, development: false }, &[]).await
+}
+
+async fn run(plan: Plan, rehearsed: &[&str]) -> Result<(), Exit> {
+    let failed = |error| Exit::internal(format!("signals cannot be received: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut node = Node::start(plan).await?;
+    say_ready(&node, rehearsed);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        reason = node.failed() => return Err(Exit::unavailable(reason)),
+    }
+    tracing::info!(calls = node.drain.in_flight_count(), "draining; a second signal stops at once");
+    tokio::select! {
+        left = node.stop() => {
+            if left > 0 {
+                tracing::warn!(left, "the drain's deadline passed with work in flight");
+            }
+        }
+        _ = terminate.recv() => tracing::warn!("stopped at once"),
+        _ = interrupt.recv() => tracing::warn!("stopped at once"),
+    }
+    Ok(())
+}
+
+fn say_ready(node: &Node, rehearsed: &[&str]) {
+    let http = node.http.map_or_else(|| "-".to_owned(), |address| address.to_string());
+    let rehearsed = if rehearsed.is_empty() { "-".to_owned() } else { rehearsed.join(",") };
+    let mut stdout = std::io::stdout().lock();
+    // Whoever started us may have closed the pipe; that is no reason to stop serving.
+    let _ = writeln!(stdout, "ready http={http} grpc={} admin={} rehearsal={rehearsed}", node.grpc, node.admin);
+    let _ = stdout.flush();
+}

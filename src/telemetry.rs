@@ -1,0 +1,75 @@
+//! Logs to standard error, metrics in the Prometheus format, traces over OTLP where an endpoint is set.
+
+use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::WithExportConfig;
+use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracerProvider};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::{Config, exit::Exit};
+
+static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// Flushes traces when dropped.
+pub struct Telemetry {
+    traces: Option<SdkTracerProvider>,
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Some(traces) = self.traces.take() {
+            let _ = traces.shutdown();
+        }
+    }
+}
+
+/// Starts logging and tracing; once a process. Call inside a tokio runtime.
+///
+/// # Errors
+/// A log filter or an endpoint that cannot be used.
+pub fn start(config: &Config) -> Result<Telemetry, Exit> {
+    let filter = EnvFilter::try_new(&config.log_filter)
+        .map_err(|error| Exit::configuration(format!("log.filter: {error}")))?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(true);
+    let lines = if config.log_json { lines.json().boxed() } else { lines.compact().boxed() };
+    let traces = match &config.otlp_endpoint {
+        Some(endpoint) => Some(tracer(endpoint)?),
+        None => None,
+    };
+    let otel = traces.as_ref().map(|traces| {
+        opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+        tracing_opentelemetry::layer().with_tracer(traces.tracer("trunkline"))
+    });
+    tracing_subscriber::registry()
+        .with(otel)
+        .with(lines.with_filter(filter))
+        .try_init()
+        .map_err(|error| Exit::internal(format!("logging cannot be started: {error}")))?;
+    Ok(Telemetry { traces })
+}
+
+fn tracer(endpoint: &url::Url) -> Result<SdkTracerProvider, Exit> {
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint.as_str())
+        .build()
+        .map_err(|error| Exit::configuration(format!("otlp_endpoint: {error}")))?;
+    let resource = opentelemetry_sdk::Resource::builder().with_service_name("trunkline").build();
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+}
+
+/// The process's metrics; the recorder is installed by the first call.
+///
+/// # Errors
+/// Another recorder is there already.
+pub fn metrics() -> Result<PrometheusHandle, Exit> {
+    if let Some(handle) = METRICS.get() {
+        return Ok(handle.clone());
+    }
+    let handle = PrometheusBuilder::new()
+        .install_recorder()
+        .map_err(|error| Exit::internal(format!("metrics cannot be recorded: {error}")))?;
+    Ok(METRICS.get_or_init(|| handle).clone())
+}
