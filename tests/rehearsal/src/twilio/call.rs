@@ -188,6 +188,11 @@ impl Leg {
         let now = clock::now();
         self.playout.advance(self.clock.offset(now));
         stream::take_outputs(&mut self);
+        // A call that ends within half a second of the agent's last sound has not yet noted it.
+        let last_audible = self.playout.agent().last_audible.map(|at| self.clock.stamp_at(at));
+        if let Some(utterance) = self.report.utterances.last_mut() {
+            utterance.last_audible = utterance.last_audible.or(last_audible);
+        }
         self.tell(self.clock.stamp(now), What::Ended { ended: ended.clone() });
         self.report.ended = ended;
         self.report.ended_at = self.clock.stamp(now);

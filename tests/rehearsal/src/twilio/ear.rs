@@ -42,10 +42,13 @@ impl Ear {
         if self.position.is_multiple_of(WINDOW) { self.end_window() } else { None }
     }
 
-    /// The sound was cut off: what follows is another utterance.
+    /// The sound was cut off, perhaps inside a window: what follows is another utterance.
     pub fn cut(&mut self) -> Option<Heard> {
-        self.energy = 0;
-        self.loud = None;
+        let samples = self.position % WINDOW;
+        let energy = std::mem::take(&mut self.energy);
+        if let Some((_, last)) = self.loud.take().filter(|_| self.speaking && is_audible(energy, samples)) {
+            self.last_audible = Some(last);
+        }
         let last = self.last_audible.filter(|_| self.speaking)?;
         self.speaking = false;
         Some(Heard::Stopped(last))
@@ -76,6 +79,10 @@ impl Ear {
             }
         }
     }
+}
+
+fn is_audible(energy: i64, samples: u64) -> bool {
+    energy >= i64::from(AUDIBLE_RMS * AUDIBLE_RMS) * samples as i64
 }
 
 /// The first and the last audible sample of a recording, or its ends when nothing in it is audible.
@@ -121,11 +128,11 @@ mod tests {
         let mut ear = Ear::default();
         let mut sound = tone(800);
         sound.extend(vec![mulaw::SILENCE; 3_200]);
-        sound.extend(tone(800));
+        sound.extend(tone(833));
         assert_eq!(listen(&mut ear, &sound), [Heard::Started(0)]);
-        assert_eq!(ear.cut(), Some(Heard::Stopped(4_799)));
+        assert_eq!(ear.cut(), Some(Heard::Stopped(4_832)));
         assert_eq!(ear.cut(), None);
-        assert_eq!(listen(&mut ear, &tone(80)), [Heard::Started(4_800)]);
+        assert_eq!(listen(&mut ear, &tone(127)), [Heard::Started(4_833)]);
     }
 
     #[test]

@@ -20,10 +20,10 @@ mod recording;
 mod report;
 pub mod script;
 pub mod signature;
-mod socket;
+pub mod socket;
 mod stream;
 pub mod twiml;
-mod webhook;
+pub mod webhook;
 pub mod wire;
 
 pub use call::{Call, Outcome};
@@ -36,3 +36,6 @@ pub use report::{
     StreamReport, Turn, Utterance, Warning, What,
 };
 pub use script::{Line, Step, When};
+
+#[cfg(test)]
+mod tests;
