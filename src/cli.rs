@@ -5,15 +5,15 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, time::Duratio
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use url::Url;
 
-use crate::{
-    Config, Role, commands,
-    config::Sources,
-    exit::Exit,
-};
+use crate::{Config, Role, commands, config::Sources, exit::Exit};
 
 /// Voice agents on the telephone: one binary, five roles.
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = "Settings: trunkline.toml, then the environment, then flags; `trunkline check --sample` prints them all.\nExit codes: 0, 64 (configuration), 69 (a needed service is away), 70 (a fault of ours).")]
+#[command(
+    version,
+    about,
+    after_help = "Settings: trunkline.toml, then the environment, then flags; `trunkline check --sample` prints them all.\nExit codes: 0, 64 (configuration), 69 (a needed service is away), 70 (a fault of ours)."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -174,8 +174,9 @@ impl Settings {
         ];
         let flags = named.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
         let flags = self.set.into_iter().chain(flags).collect();
-        let env: BTreeMap<String, String> =
-            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+        let env: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+            .collect();
         Ok(Sources { file, env, flags })
     }
 }

@@ -118,7 +118,8 @@ impl Node {
         let drain = Drain::new();
         let mut tasks = JoinSet::new();
         let (identity, keys, expected) = identity(&config, development, admin)?;
-        let router = admin::router(keys.clone(), drain.clone(), telemetry::metrics()?, identity.issuer.as_ref());
+        let router =
+            admin::router(keys.clone(), drain.clone(), telemetry::metrics()?, identity.issuer.as_ref());
         serve_http(&mut tasks, admin_listener, router, &drain);
         tasks.spawn({
             let (keys, drain) = (keys.clone(), drain.clone());
@@ -323,8 +324,9 @@ impl Composer {
             return Ok(mesh::hop::local(routes.clone().prepare(), &self.stack, &client));
         }
         let url = self.config.peers.get(&to).ok_or_else(|| Exit::configuration(missing_peer(from, to)))?;
-        mesh::hop::remote(url, self.tls.as_ref(), &client)
-            .map_err(|error| Exit::configuration(format!("peers.{}: {}", to.name().replace('-', "_"), chain(&error))))
+        mesh::hop::remote(url, self.tls.as_ref(), &client).map_err(|error| {
+            Exit::configuration(format!("peers.{}: {}", to.name().replace('-', "_"), chain(&error)))
+        })
     }
 
     fn tokens(&self, role: Role) -> Result<TokenSource, Exit> {
@@ -394,10 +396,14 @@ fn check_roles(config: &Config, roles: &BTreeSet<Role>, development: bool) -> Re
         }
     }
     if !development && config.oidc.issuer.is_none() {
-        problems.push("oidc.issuer (TRUNKLINE_OIDC_ISSUER) must be set: `serve` has no issuer of its own".into());
+        problems
+            .push("oidc.issuer (TRUNKLINE_OIDC_ISSUER) must be set: `serve` has no issuer of its own".into());
     }
     let calls_others = roles.iter().any(|role| !role.needs().is_empty());
-    if !development && calls_others && (config.oidc.client_id.is_none() || config.oidc.client_secret.is_none()) {
+    if !development
+        && calls_others
+        && (config.oidc.client_id.is_none() || config.oidc.client_secret.is_none())
+    {
         problems.push("oidc.client_id and oidc.client_secret must be set: these roles call others".into());
     }
     if roles.contains(&Role::Tenancy) {
@@ -491,9 +497,9 @@ async fn first_keys(keys: &Keys) -> Result<(), Exit> {
             }
         }
     };
-    tokio::time::timeout(KEYS_TIMEOUT, wait)
-        .await
-        .map_err(|_| Exit::unavailable("the issuer's keys could not be fetched in 10 s; check oidc.issuer and oidc.url"))
+    tokio::time::timeout(KEYS_TIMEOUT, wait).await.map_err(|_| {
+        Exit::unavailable("the issuer's keys could not be fetched in 10 s; check oidc.issuer and oidc.url")
+    })
 }
 
 fn serve_http(

@@ -7,6 +7,7 @@ pub mod compose;
 pub mod config;
 mod demo;
 pub mod exit;
+pub mod layout;
 pub mod rehearse;
 pub mod role;
 pub mod telemetry;

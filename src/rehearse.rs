@@ -65,7 +65,8 @@ pub fn start(config: &mut Config) -> Result<Rehearsal, Exit> {
         let own = vendor.base_url.is_some();
         let url = if own { None } else { Some(rehearsal.server(name, config)?) };
         let Some(vendor) = config.vendors.get_mut(name) else { continue };
-        vendor.api_key = Some(Pii::new(if name == "voyage" { "pa-rehearsal" } else { "rehearsal" }.to_owned()));
+        vendor.api_key =
+            Some(Pii::new(if name == "voyage" { "pa-rehearsal" } else { "rehearsal" }.to_owned()));
         if let Some(url) = url {
             vendor.base_url = Some(url.parse().map_err(Exit::internal)?);
             rehearsal.vendors.push(name);
@@ -145,7 +146,8 @@ fn library(folder: Option<&Path>) -> Result<Arc<Library>, Exit> {
 
 fn add_folder(library: &Library, folder: &Path) -> Result<(), Exit> {
     let wrong = |what: String| Exit::configuration(format!("rehearsal.recordings: {what}"));
-    let entries = std::fs::read_dir(folder).map_err(|error| wrong(format!("{}: {error}", folder.display())))?;
+    let entries =
+        std::fs::read_dir(folder).map_err(|error| wrong(format!("{}: {error}", folder.display())))?;
     for entry in entries.flatten() {
         let path = entry.path();
         if path.extension().is_none_or(|ending| ending != "wav") {

@@ -46,7 +46,10 @@ pub async fn run(config: &Config, json: bool) -> Result<(), Exit> {
             (None, None) => finding(
                 Verdict::Note,
                 *name,
-                format!("no {}_API_KEY: `up` and `demo` rehearse it, `serve tenancy` is refused", name.to_uppercase()),
+                format!(
+                    "no {}_API_KEY: `up` and `demo` rehearse it, `serve tenancy` is refused",
+                    name.to_uppercase()
+                ),
             ),
             (_, Some(url)) => reach(name, url).await,
             (Some(_), None) => reach(name, &default_url(name)).await,
@@ -63,7 +66,9 @@ pub async fn run(config: &Config, json: bool) -> Result<(), Exit> {
                 findings.push(reach("oidc", &url).await);
             }
         }
-        None => findings.push(finding(Verdict::Note, "oidc", "no issuer: `up` runs its own, `serve` is refused")),
+        None => {
+            findings.push(finding(Verdict::Note, "oidc", "no issuer: `up` runs its own, `serve` is refused"))
+        }
     }
     for (role, url) in &config.peers {
         findings.push(reach(&format!("peer {role}"), url).await);
@@ -90,9 +95,9 @@ fn print(findings: &[Finding], json: bool) {
 
 fn data_dir(path: &Path) -> Finding {
     let probe = path.join(".trunkline-check");
-    let written = std::fs::create_dir_all(path).and_then(|()| std::fs::write(&probe, b"")).and_then(|()| {
-        std::fs::remove_file(&probe)
-    });
+    let written = std::fs::create_dir_all(path)
+        .and_then(|()| std::fs::write(&probe, b""))
+        .and_then(|()| std::fs::remove_file(&probe));
     match written {
         Ok(()) => finding(Verdict::Ok, "data_dir", format!("{} can be written", path.display())),
         Err(error) => finding(Verdict::Fail, "data_dir", format!("{}: {error}", path.display())),

@@ -52,6 +52,7 @@ fn say_ready(node: &Node, rehearsed: &[&str]) {
     let rehearsed = if rehearsed.is_empty() { "-".to_owned() } else { rehearsed.join(",") };
     let mut stdout = std::io::stdout().lock();
     // Whoever started us may have closed the pipe; that is no reason to stop serving.
-    let _ = writeln!(stdout, "ready http={http} grpc={} admin={} rehearsal={rehearsed}", node.grpc, node.admin);
+    let _ =
+        writeln!(stdout, "ready http={http} grpc={} admin={} rehearsal={rehearsed}", node.grpc, node.admin);
     let _ = stdout.flush();
 }

@@ -1,6 +1,5 @@
 //! `demo`: one whole call with sound, through all roles over their real protocols, without keys.
 
-mod layout;
 mod script;
 mod show;
 
@@ -19,9 +18,9 @@ use crate::{
     cli::Demo,
     commands::token,
     exit::{Exit, chain},
+    layout::{self, Layout},
     rehearse, telemetry,
 };
-use layout::Layout;
 use show::Display;
 
 /// Twilio's side of the demo shares this with the gateway.
@@ -37,7 +36,7 @@ const EVENTS_TIMEOUT: Duration = Duration::from_secs(3);
 pub async fn run(mut config: Config, options: Demo) -> Result<(), Exit> {
     // The log lines would run through the conversation: only what is wrong is shown, unless somebody asks for more.
     if config.log_filter == "info" {
-        config.log_filter = "warn".into();
+        config.log_filter = "warn,rehearsal=error".into();
     }
     let _telemetry = telemetry::start(&config)?;
     let mut display = Display::new(options.json);
@@ -46,17 +45,19 @@ pub async fn run(mut config: Config, options: Demo) -> Result<(), Exit> {
         .map_err(|error| Exit::configuration(format!("--out: {}: {error}", options.out.display())))?;
     let rehearsal = rehearse::start(&mut config)?;
     let steps = script::caller(&rehearsal.library).await?;
-    config.twilio_auth_token = Some(AUTH_TOKEN.to_owned().into());
-    config.public_url = None;
-    let port_0 = |address: &mut std::net::SocketAddr| address.set_port(0);
-    port_0(&mut config.http_addr);
-    port_0(&mut config.grpc_addr);
-    port_0(&mut config.admin_addr);
     let data = tempdir(&options.out)?;
-    config.data_dir = data.clone();
+    layout::prepare(&mut config, &data, AUTH_TOKEN);
 
-    display.progress(if options.split { "starting five processes" } else { "starting five roles in one process" });
-    let layout = if options.split { layout::split(config).await? } else { layout::together(config).await? };
+    display.progress(if options.split {
+        "starting five processes"
+    } else {
+        "starting five roles in one process"
+    });
+    let layout = if options.split {
+        layout::split(config, &std::env::current_exe().map_err(Exit::internal)?).await?
+    } else {
+        layout::together(config).await?
+    };
     display.progress("embedding the demo's documents");
     wait_for_documents(&layout).await?;
     let events = watch(&layout).await?;

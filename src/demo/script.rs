@@ -28,13 +28,11 @@ pub async fn caller(library: &Library) -> Result<Vec<Step>, Exit> {
         steps.push(Step::Say(Line { name: text.into(), samples: speech.samples.clone().into(), when }));
     }
     let goodbye = library.get("vm-goodbye").ok_or_else(|| {
-        Exit::unavailable("the prompt vm-goodbye is missing: install the Debian package asterisk-core-sounds-en-wav")
+        Exit::unavailable(
+            "the prompt vm-goodbye is missing: install the Debian package asterisk-core-sounds-en-wav",
+        )
     })?;
     let when = When::AgentQuiet { ms: 900 };
-    steps.push(Step::Say(Line {
-        name: goodbye.text.clone(),
-        samples: goodbye.samples.clone().into(),
-        when,
-    }));
+    steps.push(Step::Say(Line { name: goodbye.text.clone(), samples: goodbye.samples.clone().into(), when }));
     Ok(steps)
 }

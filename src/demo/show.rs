@@ -14,7 +14,7 @@ use proto::{
 };
 use rehearsal::twilio::{CallEvent, What};
 
-use super::layout::Layout;
+use crate::layout::Layout;
 
 /// Shows the call and keeps its transcript.
 pub struct Display {
@@ -50,7 +50,10 @@ impl Display {
     pub fn title(&self, layout: &Layout, rehearsed: &[&str]) {
         if !self.json {
             let rehearsed = if rehearsed.is_empty() { "none".to_owned() } else { rehearsed.join(", ") };
-            println!("a call through {}; rehearsed vendors: {rehearsed}; carrier: rehearsed Twilio", layout.name);
+            println!(
+                "a call through {}; rehearsed vendors: {rehearsed}; carrier: rehearsed Twilio",
+                layout.name
+            );
         }
     }
 
@@ -72,12 +75,18 @@ impl Display {
     /// Something the carrier saw.
     pub fn carrier(&self, event: &CallEvent) {
         match &event.what {
-            What::StreamStarted { .. } => self.line("carrier", "2", "the call is answered, its media stream is open"),
+            What::StreamStarted { .. } => {
+                self.line("carrier", "2", "the call is answered, its media stream is open")
+            }
             What::Cleared { discarded_ms } => {
                 self.line("carrier", "2", &format!("clear: {discarded_ms} ms of the agent were not played"));
             }
-            What::StreamClosed { by, .. } => self.line("carrier", "2", &format!("media stream closed by {by:?}")),
+            What::StreamClosed { by, .. } => {
+                self.line("carrier", "2", &format!("media stream closed by {by:?}"))
+            }
             What::Ended { ended } => self.line("carrier", "2", &format!("the call ended: {ended:?}")),
+            // The gateway ends a call by closing its media stream, and Twilio warns of that each time.
+            What::Warned { code: 31921, .. } => {}
             What::Warned { code, text } => self.line("carrier", "31", &format!("warning {code}: {text}")),
             _ => {}
         }
@@ -99,10 +108,16 @@ impl Display {
             Event::BargeIn(barge_in) => {
                 self.barge_ins += 1;
                 let ms = barge_in.onset_to_clear.as_ref().map_or(0, |after| from_wire(after).as_millis());
-                self.line("caller", "33", &format!("interrupts; the agent's audio is cleared {ms} ms after the onset"));
+                self.line(
+                    "caller",
+                    "33",
+                    &format!("interrupts; the agent's audio is cleared {ms} ms after the onset"),
+                );
             }
             Event::TurnLatency(latency) => self.line("latency", "2", &parts(latency)),
-            Event::VendorFault(fault) => self.line("fault", "31", &format!("{}: {}", fault.vendor, fault.detail)),
+            Event::VendorFault(fault) => {
+                self.line("fault", "31", &format!("{}: {}", fault.vendor, fault.detail))
+            }
             Event::CallEnded(ended) => {
                 self.line("call", "2", &format!("over: {}", ended.reason().as_str_name()));
                 return true;
@@ -123,7 +138,8 @@ impl Display {
     }
 
     fn line(&self, who: &str, colour: &str, text: &str) {
-        let at = self.started_at.map_or(Duration::ZERO, |start| clock::now().saturating_duration_since(start));
+        let at =
+            self.started_at.map_or(Duration::ZERO, |start| clock::now().saturating_duration_since(start));
         let mut out = std::io::stdout().lock();
         let _ = if self.json {
             writeln!(out, "{}", serde_json::json!({"at_ms": at.as_millis(), "who": who, "text": text}))

@@ -1,6 +1,13 @@
-//! Where the demo's roles run: in this process, or each in one of its own.
+//! A whole platform with the tenant `demo` on rehearsed vendors: all roles in this process, or each in one of its own.
+//! For the demo and for the tests of whole calls.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use mesh::{Drain, auth::Issuer};
 use tenancy::Tenancy;
@@ -34,9 +41,20 @@ pub struct Layout {
     running: Running,
 }
 
+/// A configuration for a layout: every address free, the stores in `data_dir`, webhooks signed with `auth_token`.
+pub fn prepare(config: &mut Config, data_dir: &Path, auth_token: &str) {
+    for address in [&mut config.http_addr, &mut config.grpc_addr, &mut config.admin_addr] {
+        address.set_port(0);
+    }
+    config.public_url = None;
+    config.data_dir = data_dir.to_owned();
+    config.twilio_auth_token = Some(auth_token.to_owned().into());
+    config.drain_deadline = Duration::from_secs(5);
+}
+
 enum Running {
     Together(Box<Node>),
-    Split { children: Vec<Child>, realm: Drain },
+    Split { children: Vec<(Role, Child)>, realm: Drain },
 }
 
 fn url(address: impl std::fmt::Display) -> Result<Url, Exit> {
@@ -44,9 +62,12 @@ fn url(address: impl std::fmt::Display) -> Result<Url, Exit> {
 }
 
 /// All roles in this process.
-pub async fn together(mut config: Config) -> Result<Layout, Exit> {
-    config.drain_deadline = Duration::from_secs(5);
-    let node = Node::start(Plan { config, roles: Role::ALL.into_iter().collect(), development: true }).await?;
+///
+/// # Errors
+/// As [`Node::start`].
+pub async fn together(config: Config) -> Result<Layout, Exit> {
+    let node =
+        Node::start(Plan { config, roles: Role::ALL.into_iter().collect(), development: true }).await?;
     let issuer = node.issuer.clone().ok_or_else(|| Exit::internal("the node has no issuer"))?;
     let http = node.http.ok_or_else(|| Exit::internal("the node has no HTTP address"))?;
     Ok(Layout {
@@ -59,8 +80,11 @@ pub async fn together(mut config: Config) -> Result<Layout, Exit> {
     })
 }
 
-/// Each role in a process of its own; the issuer and the rehearsals stay here.
-pub async fn split(config: Config) -> Result<Layout, Exit> {
+/// Each role in a process of its own, of this binary; the issuer and the rehearsals stay here.
+///
+/// # Errors
+/// 69 or 70 if a process does not become ready.
+pub async fn split(config: Config, binary: &Path) -> Result<Layout, Exit> {
     let seeded = tenancy::Config {
         data_dir: config.data_dir.clone(),
         provider_keys: BTreeMap::new(),
@@ -72,10 +96,11 @@ pub async fn split(config: Config) -> Result<Layout, Exit> {
     let mut children = Vec::new();
     let mut addresses: BTreeMap<Role, Ready> = BTreeMap::new();
     for role in Role::ALL.into_iter().rev() {
-        let mut command = command(&config, role)?;
+        let mut command = command(&config, binary, role);
         command.env("TRUNKLINE_OIDC_ISSUER", &realm_url);
         command.env("TRUNKLINE_OIDC_CLIENT_ID", role.service());
-        command.env("TRUNKLINE_OIDC_CLIENT_SECRET", issuer.client_secret(&role.service()).unwrap_or_default());
+        command
+            .env("TRUNKLINE_OIDC_CLIENT_SECRET", issuer.client_secret(&role.service()).unwrap_or_default());
         if role == Role::Retrieval {
             command.env("TRUNKLINE_DOCUMENTS_DIR", &documents);
         }
@@ -84,11 +109,13 @@ pub async fn split(config: Config) -> Result<Layout, Exit> {
             command.env(format!("TRUNKLINE_{name}_URL"), format!("http://{}", ready.grpc));
         }
         let (child, ready) = spawn(command, role).await?;
-        children.push(child);
+        children.push((role, child));
         addresses.insert(role, ready);
     }
     let grpc = |role: Role| url(addresses[&role].grpc);
-    let http = addresses[&Role::TelephonyGw].http.ok_or_else(|| Exit::internal("the gateway has no HTTP address"))?;
+    let http = addresses[&Role::TelephonyGw]
+        .http
+        .ok_or_else(|| Exit::internal("the gateway has no HTTP address"))?;
     Ok(Layout {
         http: url(http)?,
         gateway: grpc(Role::TelephonyGw)?,
@@ -108,7 +135,7 @@ impl Layout {
             }
             Running::Split { mut children, realm } => {
                 // Callers before those they call, so that nobody loses a hop that it still needs.
-                for child in children.iter_mut().rev() {
+                for (_, child) in children.iter_mut().rev() {
                     terminate(child).await;
                 }
                 realm.run(Duration::ZERO, Duration::ZERO).await;
@@ -144,16 +171,14 @@ async fn realm(config: &Config) -> Result<(Issuer, String, Drain), Exit> {
     let drain = Drain::new();
     let (router, ended) = (issuer.router(), drain.clone());
     tokio::spawn(async move {
-        let _ = axum::serve(listener, router)
-            .with_graceful_shutdown(async move { ended.started().await })
-            .await;
+        let _ =
+            axum::serve(listener, router).with_graceful_shutdown(async move { ended.started().await }).await;
     });
     Ok((issuer, name, drain))
 }
 
 /// A role's process, told everything by its environment.
-fn command(config: &Config, role: Role) -> Result<Command, Exit> {
-    let binary = std::env::current_exe().map_err(Exit::internal)?;
+fn command(config: &Config, binary: &Path, role: Role) -> Command {
     let mut command = Command::new(binary);
     command.arg("serve").arg(role.name());
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| {
@@ -166,7 +191,7 @@ fn command(config: &Config, role: Role) -> Result<Command, Exit> {
     }
     command.env("TRUNKLINE_DATA_DIR", &config.data_dir);
     command.env("TRUNKLINE_LOG", &config.log_filter);
-    command.env("TRUNKLINE_DRAIN_DEADLINE_S", "5");
+    command.env("TRUNKLINE_DRAIN_DEADLINE_S", config.drain_deadline.as_secs().to_string());
     for (name, vendor) in &config.vendors {
         let name = name.to_uppercase();
         if let Some(url) = &vendor.base_url {
@@ -180,7 +205,7 @@ fn command(config: &Config, role: Role) -> Result<Command, Exit> {
         command.env("TWILIO_AUTH_TOKEN", token.expose());
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-    Ok(command)
+    command
 }
 
 /// The addresses in a ready line.
