@@ -1,7 +1,12 @@
 //! TLS as one setting for both ends of a hop, and the rule for what may go without it.
 
+use std::time::Duration;
+
 use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
 use url::{Host, Url};
+
+/// A peer that does not finish the handshake holds a socket for no longer.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The certificates of a node. As a server it needs the identity, and asks clients for one signed by `ca_pem` if that
 /// is set; as a client it trusts `ca_pem` (without it, the public roots) and shows its identity if it has one.
@@ -22,13 +27,14 @@ impl Tls {
         if let Some((certificate, key)) = &self.identity {
             config = config.identity(Identity::from_pem(certificate, key));
         }
-        config
+        config.timeout(HANDSHAKE_TIMEOUT)
     }
 
     /// `None` without an identity: a server cannot do TLS then.
     pub(crate) fn server(&self) -> Option<ServerTlsConfig> {
         let (certificate, key) = self.identity.as_ref()?;
-        let config = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+        let identity = Identity::from_pem(certificate, key);
+        let config = ServerTlsConfig::new().identity(identity).timeout(HANDSHAKE_TIMEOUT);
         Some(match &self.ca_pem {
             Some(ca) => config.client_ca_root(Certificate::from_pem(ca)),
             None => config,

@@ -59,7 +59,7 @@ async fn what_it_keeps_is_secret_and_found_again() {
     // As `trunkline token` does it: another process, the same folder.
     let token = again.mint(&viewer(), clock::since_epoch()).unwrap();
     let verifier = Verifier::new(Keys::new(issuer), crate::testing::expected());
-    let bearer = http_types::bearer(&token);
+    let bearer = bearer(&token);
     assert_eq!(verifier.verify(&bearer).await.unwrap().tenants, ["demo"]);
     damaged_files_are_named(folder.path());
 }
@@ -72,11 +72,9 @@ fn damaged_files_are_named(data_dir: &Path) {
     assert!(error.to_string().contains("clients.json"), "{error}");
 }
 
-mod http_types {
-    pub(super) fn bearer(token: &str) -> axum::http::HeaderMap {
-        let value = axum::http::HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
-        axum::http::HeaderMap::from_iter([(axum::http::header::AUTHORIZATION, value)])
-    }
+fn bearer(token: &str) -> axum::http::HeaderMap {
+    let value = axum::http::HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+    axum::http::HeaderMap::from_iter([(axum::http::header::AUTHORIZATION, value)])
 }
 
 #[tokio::test]
@@ -99,8 +97,7 @@ async fn the_realm_answers_as_keycloak_does() {
         assert_eq!(status, StatusCode::OK, "{grant}");
         assert_eq!((&grant["expires_in"], &grant["token_type"]), (&json!(300), &json!("Bearer")));
         let verifier = Verifier::new(Keys::new(issuer.clone()), crate::testing::expected());
-        let caller =
-            verifier.verify(&http_types::bearer(grant["access_token"].as_str().unwrap())).await.unwrap();
+        let caller = verifier.verify(&bearer(grant["access_token"].as_str().unwrap())).await.unwrap();
         assert_eq!((caller.client.as_str(), caller.roles), ("svc-media", vec![Role::SvcMedia]));
     }
 

@@ -196,9 +196,6 @@ impl Keys {
 
     async fn ask_for(&self, kid: &str) -> Result<(Arc<DecodingKey>, u64), NoKey> {
         let mut last = self.0.last.lock().await;
-        if let Some(found) = self.cached(kid) {
-            return Ok(found);
-        }
         let recent = last.filter(|last| clock::now().saturating_duration_since(last.at) < REFETCH_INTERVAL);
         let succeeded = match recent {
             Some(recent) => recent.succeeded,

@@ -1,10 +1,6 @@
 //! The stack as a whole: what its order promises, in process and without sockets.
 
-use std::{
-    convert::Infallible,
-    sync::atomic::{AtomicUsize, Ordering::SeqCst},
-    time::Duration,
-};
+use std::{convert::Infallible, time::Duration};
 
 use http_body_util::BodyExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -173,7 +169,8 @@ async fn a_stream_outlives_its_headers_deadline_unless_the_client_gave_one_for_a
     let mut endless = hop.clone().oneshot(request(STREAM, &[authorization])).await.unwrap().into_body();
     assert!(tokio::time::timeout(Duration::from_secs(3600), endless.frame()).await.is_err());
     let limited = hop.oneshot(request(STREAM, &[authorization, ("grpc-timeout", "1S")])).await.unwrap();
-    let trailers = limited.into_body().collect().await.unwrap().trailers().cloned().unwrap();
+    let collected = tokio::time::timeout(Duration::from_secs(2), limited.into_body().collect()).await;
+    let trailers = collected.expect("ended").unwrap().trailers().cloned().unwrap();
     assert_eq!(Status::from_header_map(&trailers).unwrap().code(), Code::DeadlineExceeded);
 }
 
@@ -253,11 +250,9 @@ async fn a_trace_goes_on_across_a_hop() {
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
 
-    static SPANS: AtomicUsize = AtomicUsize::new(0);
     let handler = service_fn(|request: Request<Body>| async move {
         let current = tracing::Span::current().context();
         let trace_id = current.span().span_context().trace_id().to_string();
-        SPANS.fetch_add(1, SeqCst);
         let mut response = echo(request).await?;
         response.headers_mut().insert("trace-id", trace_id.try_into().unwrap());
         Ok::<_, Infallible>(response)
@@ -268,5 +263,4 @@ async fn a_trace_goes_on_across_a_hop() {
     let response = hop.oneshot(request(HEALTH, &[])).instrument(root).await.unwrap();
     assert_eq!(response.headers()["trace-id"], trace_id.as_str());
     assert!(response.headers()["seen-traceparent"].to_str().unwrap().contains(&trace_id));
-    assert_eq!(SPANS.load(SeqCst), 1);
 }
