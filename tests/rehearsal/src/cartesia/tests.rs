@@ -159,8 +159,10 @@ async fn a_context_speaks_its_words_in_order() {
     let spoken = server.log().wait_for(|event| event.name == "done", WAIT).await.expect("logged");
     assert_eq!(spoken.call.as_deref(), Some("call-1"));
     assert_eq!(spoken.text("text"), Some("Your balance is 500 rupees."));
-    let names: Vec<&str> = server.log().snapshot().iter().map(|event| event.name).collect();
-    assert_eq!(names, ["open", "transcript", "transcript", "transcript", "first_chunk", "done"]);
+    let mut names: Vec<&str> = server.log().snapshot().iter().map(|event| event.name).collect();
+    assert_eq!((names[0], names[1], names.last()), ("open", "transcript", Some(&"done")));
+    names.sort_unstable();
+    assert_eq!(names, ["done", "first_chunk", "open", "transcript", "transcript", "transcript"]);
 }
 
 #[tokio::test]
@@ -256,7 +258,7 @@ async fn contexts_expire_and_stay_closed() {
     client.until("flush_done").await;
     let began = clock::now();
     client.until("done").await;
-    assert!((Duration::from_millis(700)..Duration::from_millis(1900)).contains(&began.elapsed()));
+    assert!((Duration::from_millis(700)..Duration::from_secs(3)).contains(&began.elapsed()));
     client.send(say("c", "Two.", true)).await;
     let error = client.next().await.expect("an event");
     assert!(error["message"].as_str().unwrap().contains("finished or expired"));
@@ -274,21 +276,24 @@ async fn a_cancel_lets_some_chunks_through() {
         client.send(say(&id, text, true)).await;
         client.until("chunk").await;
         client.send(json!({"context_id": id, "cancel": true})).await;
-        // The next context comes after everything that this one still says.
-        tokio::time::sleep(Duration::from_millis(250)).await;
-        client.send(say("next", "x", false)).await;
+        // Longer than whatever the cancelled context still says.
+        client
+            .send(say(&format!("next{number}"), "Go ahead, I am listening to every word of it.", false))
+            .await;
         let mut rest = Vec::new();
         loop {
             let event = client.next().await.expect("an event");
             if event["context_id"] == id.as_str() {
                 rest.push(event);
-            } else if event["type"] == "done" || event["type"] == "error" {
+            } else if event["type"] == "done" {
                 break;
             }
         }
-        let chunks = of(&rest, "chunk").count();
-        // One may have been sent before the cancel arrived.
-        assert!((1..=4).contains(&chunks), "{chunks}");
+        let cancel =
+            server.log().matching(|event| event.name == "cancel" && event.text("context") == Some(&id));
+        let before = cancel[0].number("chunks").expect("a number") as usize;
+        let after = 1 + of(&rest, "chunk").count() - before;
+        assert!((1..=3).contains(&after), "{after}");
         *ends.entry(of(&rest, "done").count()).or_insert(0) += 1;
     }
     assert_eq!(
@@ -369,15 +374,13 @@ async fn sixteen_bit_audio_and_single_requests_are_the_same_sound() {
 
 #[tokio::test]
 async fn idle_sockets_close_and_pings_do_not_help() {
-    let server = start(Settings { idle: Duration::from_millis(300), ..quick() });
+    let server = start(Settings { idle: Duration::from_secs(1), ..quick() });
     let mut client = connect(&server).await;
     let began = clock::now();
-    for _ in 0..2 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        client.0.send(Message::Ping(Vec::new().into())).await.expect("sent");
-    }
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    client.0.send(Message::Ping(Vec::new().into())).await.expect("sent");
     assert_eq!(client.next().await, Err(Some(1000)));
-    assert!(began.elapsed() < Duration::from_millis(480), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_millis(1900), "{:?}", began.elapsed());
     assert_eq!(
         server.log().wait_for(|event| event.name == "closed", WAIT).await.unwrap().text("reason"),
         Some("idle")
