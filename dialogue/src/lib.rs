@@ -4,10 +4,8 @@
 //! and the epochs, [`prompt`] lays out the model's request. Shells: one session a `Converse` stream, one adapter for
 //! the language model behind the port in [`llm`].
 
-mod cache;
 mod config;
 pub mod conversation;
-mod directory;
 mod events;
 pub mod llm;
 pub mod prompt;
@@ -18,7 +16,7 @@ pub mod tools;
 
 use std::sync::Arc;
 
-use mesh::{Drain, Hop};
+use mesh::{Directory, Drain, Hop};
 use proto::{
     retrieval::v1::retrieval_service_client::RetrievalServiceClient,
     tenancy::v1::{agent_service_client::AgentServiceClient, routing_service_client::RoutingServiceClient},
@@ -27,7 +25,7 @@ use proto::{
 pub use config::Config;
 pub use service::Service;
 
-use crate::{directory::Directory, llm::anthropic::Anthropic};
+use crate::llm::anthropic::Anthropic;
 
 /// The role cannot be put together.
 #[derive(Debug, thiserror::Error)]

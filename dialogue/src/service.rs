@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mesh::{Drain, Hop, auth::Caller};
+use mesh::{Directory, Drain, Hop, auth::Caller};
 use proto::{
     dialogue::v1::{ConverseRequest, ConverseResponse, dialogue_service_server::DialogueService},
     retrieval::v1::retrieval_service_client::RetrievalServiceClient,
@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
-use crate::{Config, directory::Directory, llm::LanguageModel, session};
+use crate::{Config, llm::LanguageModel, session};
 
 /// What waits to be sent on one stream: a slow reader stops the model, never grows a queue.
 const RESPONSES: usize = 64;

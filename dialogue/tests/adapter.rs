@@ -14,7 +14,7 @@ use mesh::{Pii, clock};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::vendor::{Answer, Vendor, message, says};
+use crate::vendor::{Answer, PATIENCE, Vendor, message, says};
 
 fn adapter(vendor: &Vendor) -> Anthropic {
     Anthropic::new(&Config { anthropic_base_url: vendor.base_url.clone(), ..Config::default() }).unwrap()
@@ -141,7 +141,8 @@ async fn a_model_that_does_not_begin_is_too_slow_and_its_request_is_closed() {
     let mut vendor = Vendor::start([Answer::Hang(Vec::new())]).await;
     let by = clock::now() + Duration::from_millis(200);
     let mut events = adapter(&vendor).complete(completion(), by);
-    assert_eq!(events.next().await.unwrap().err().unwrap().kind, FailureKind::TooSlow);
+    let first = tokio::time::timeout(PATIENCE, events.next()).await.expect("the deadline is kept");
+    assert_eq!(first.unwrap().err().unwrap().kind, FailureKind::TooSlow);
     drop(events);
     vendor.closed().await;
 }
