@@ -16,6 +16,8 @@ use crate::{
     exit::{Exit, chain},
 };
 
+/// Contexts that the rehearsal Cartesia speaks at once: a plan that fits a node's load tests.
+const CONTEXTS: usize = 200;
 /// Events that a log keeps in memory.
 const LOG_CAPACITY: usize = 20_000;
 
@@ -103,7 +105,7 @@ impl Rehearsal {
                 url
             }
             "cartesia" => {
-                let mut settings = cartesia::Settings { log, ..Default::default() };
+                let mut settings = cartesia::Settings { log, concurrency: CONTEXTS, ..Default::default() };
                 if let Some(latency) = latency {
                     settings.first_chunk = fixed(latency);
                 }

@@ -2,13 +2,17 @@
 
 use std::sync::OnceLock;
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracerProvider};
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{Config, exit::Exit};
+
+/// Upper bounds of every histogram of seconds: from a step in process to a vendor's deadline.
+const SECONDS: [f64; 14] =
+    [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 
@@ -69,7 +73,8 @@ pub fn metrics() -> Result<PrometheusHandle, Exit> {
         return Ok(handle.clone());
     }
     let handle = PrometheusBuilder::new()
-        .install_recorder()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
+        .and_then(PrometheusBuilder::install_recorder)
         .map_err(|error| Exit::internal(format!("metrics cannot be recorded: {error}")))?;
     Ok(METRICS.get_or_init(|| handle).clone())
 }

@@ -3,7 +3,6 @@
 pub mod config;
 mod conversation;
 pub mod latency;
-mod lookup;
 mod phrases;
 pub mod pipeline;
 pub mod playout;
@@ -16,7 +15,7 @@ pub mod vad;
 
 use std::sync::Arc;
 
-use mesh::{Drain, Hop};
+use mesh::{Directory, Drain, Hop};
 use proto::{
     dialogue::v1::dialogue_service_client::DialogueServiceClient,
     tenancy::v1::{
@@ -27,7 +26,6 @@ use proto::{
 pub use config::Config;
 pub use service::Service;
 
-use lookup::Lookup;
 use phrases::Phrases;
 use stt::Transcriber;
 use tts::Synthesizer;
@@ -36,7 +34,7 @@ use tts::Synthesizer;
 pub(crate) struct Inner {
     config: Config,
     dialogue: DialogueServiceClient<Hop>,
-    lookup: Lookup,
+    directory: Directory,
     stt: Box<dyn Transcriber>,
     tts: Arc<dyn Synthesizer>,
     phrases: Phrases,
@@ -64,7 +62,7 @@ impl Media {
         Ok(Self(Arc::new(Inner {
             vad: vad::Pool::start(&config.vad, config.vad_threads)?,
             dialogue,
-            lookup: Lookup::new(agents, routing),
+            directory: Directory::new(routing, agents),
             stt: Box::new(stt::deepgram::Deepgram),
             phrases: Phrases::new(tts.clone()),
             tts,

@@ -14,7 +14,10 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::{Inner, session::Session};
+use crate::{
+    Inner,
+    session::{Keys, Session},
+};
 
 /// How long the first message may take.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,8 +46,13 @@ impl MediaService for Service {
             return Err(order("the first message must be start"));
         };
         let call = checked(&first.call_id, &start)?;
-        let agent = self.0.lookup.agent(&call).await?;
-        let keys = self.0.lookup.keys(&call.tenant).await?;
+        let directory = &self.0.directory;
+        let (agent, deepgram, cartesia) = tokio::try_join!(
+            directory.agent(&call.agent, call.agent_version),
+            directory.key(&call.tenant, "deepgram"),
+            directory.key(&call.tenant, "cartesia"),
+        )?;
+        let keys = Keys { deepgram, cartesia };
         let epoch = start.resume.as_ref().map_or(0, |resume| resume.epoch);
         let (responses, receiver) = mpsc::channel(RESPONSES);
         let session = Session::open(&self.0, call, &agent, &keys, epoch, responses)

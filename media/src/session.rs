@@ -24,8 +24,7 @@ use tonic::{Status, Streaming};
 use crate::{
     Inner,
     conversation::Conversation,
-    lookup::Keys,
-    pipeline::{Input, Output, Phrase, Pipeline},
+    pipeline::{AUDIO_GAP, Input, Output, Phrase, Pipeline},
     stt, tts, turn, vad,
     vad::{Edges, Reading, VadStream},
 };
@@ -36,7 +35,16 @@ const GATEWAY_TIMEOUT: Duration = Duration::from_secs(2);
 const NEVER: Duration = Duration::from_secs(24 * 3600);
 /// 20 ms of mu-law.
 const FRAME: Duration = Duration::from_millis(20);
-const BYTES_A_MS: u64 = 8;
+const BYTES_A_MS: usize = 8;
+const ULAW_SILENCE: u8 = 0xFF;
+
+/// The tenant's keys with the vendors of this role.
+pub struct Keys {
+    /// Deepgram's.
+    pub deepgram: Pii<String>,
+    /// Cartesia's.
+    pub cartesia: Pii<String>,
+}
 
 /// What a phrase is for.
 enum Purpose {
@@ -58,6 +66,9 @@ pub struct Session {
     drain: Drain,
     _in_flight: InFlight,
     duration_max: Duration,
+    /// Up to where the carrier's audio has come, on the carrier's clock.
+    carrier_offset: Duration,
+    /// How much audio was heard, on the clock of the detector and the transcriber.
     audio_offset: Duration,
     frames_out: i64,
     ended: Option<EndReason>,
@@ -106,6 +117,7 @@ impl Session {
             drain: media.drain.clone(),
             _in_flight: media.drain.in_flight(),
             duration_max: media.config.call_duration_max,
+            carrier_offset: Duration::ZERO,
             audio_offset: Duration::ZERO,
             frames_out: 0,
             ended: None,
@@ -196,13 +208,24 @@ impl Session {
         }
     }
 
+    /// The caller's audio goes to the transcriber untouched. The clocks of the detector and the transcriber count the
+    /// audio they were given, so a short gap is filled with silence.
     fn caller_audio(&mut self, frame: AudioFrame) {
-        let offset = frame.audio_offset.as_ref().map_or(self.audio_offset, from_wire);
-        let length = Duration::from_micros(frame.payload.len() as u64 * 1000 / BYTES_A_MS);
-        self.audio_offset = offset + length;
+        let offset = frame.audio_offset.as_ref().map_or(self.carrier_offset, from_wire);
+        let gap = offset.saturating_sub(self.carrier_offset);
+        if (FRAME..AUDIO_GAP).contains(&gap) {
+            let missing = usize::try_from(gap.as_millis()).unwrap_or(0) * BYTES_A_MS;
+            self.hear(Bytes::from(vec![ULAW_SILENCE; missing]));
+        }
+        self.carrier_offset = offset + duration_of(frame.payload.len());
+        self.hear(frame.payload);
         self.core.audio_arrived(self.audio_offset, clock::now());
-        self.vad.submit_mulaw(&frame.payload);
-        if self.stt.commands.try_send(stt::Command::Audio(frame.payload)).is_err() {
+    }
+
+    fn hear(&mut self, audio: Bytes) {
+        self.audio_offset += duration_of(audio.len());
+        self.vad.submit_mulaw(&audio);
+        if self.stt.commands.try_send(stt::Command::Audio(audio)).is_err() {
             metrics::counter!("trunkline_audio_dropped_frames_total", "to" => "stt").increment(1);
         }
     }
@@ -296,6 +319,10 @@ impl Session {
     }
 }
 
+fn duration_of(bytes: usize) -> Duration {
+    Duration::from_micros(bytes as u64 * 1000 / BYTES_A_MS as u64)
+}
+
 fn turn_config(agent: &Agent) -> turn::Config {
     let settings = agent.turn.unwrap_or_default();
     let or =
@@ -332,8 +359,10 @@ fn phrase_input(call_id: &str, purpose: Purpose, phrase: Result<Arc<Phrase>, Str
     match (purpose, phrase) {
         (Purpose::Greeting, Ok(phrase)) => Some(Input::Greeting(phrase)),
         (Purpose::Apology, Ok(phrase)) => Some(Input::Apology(phrase)),
-        (_, Err(detail)) => {
-            tracing::warn!(call_id, detail, "a phrase could not be synthesised");
+        // A call that cannot greet cannot speak at all.
+        (Purpose::Greeting, Err(detail)) => Some(Input::TtsUnavailable(detail)),
+        (Purpose::Apology, Err(detail)) => {
+            tracing::warn!(call_id, detail, "the apology could not be synthesised");
             None
         }
     }

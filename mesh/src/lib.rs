@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod clock;
+pub mod directory;
 pub mod drain;
 pub mod error;
 pub mod hop;
@@ -13,6 +14,7 @@ pub mod tls;
 #[cfg(test)]
 mod testing;
 
+pub use directory::Directory;
 pub use drain::Drain;
 pub use error::ServiceError;
 pub use layers::{ClientStack, Limits, Stack};

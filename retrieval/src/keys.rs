@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::FutureExt;
 use mesh::{Hop, Pii};
 use proto::tenancy::v1::{GetProviderKeysRequest, routing_service_client::RoutingServiceClient};
 use tonic::Code;
@@ -80,9 +79,7 @@ impl Keys {
         let request =
             GetProviderKeysRequest { tenant: tenant.to_string(), vendors: vec![voyage::VENDOR.into()] };
         let mut routing = self.routing.clone();
-        // Boxed: inside an async function the compiler cannot see through a hop's error that the call is `Send`.
-        let call = routing.get_provider_keys(request).boxed();
-        let answer = tokio::time::timeout(LOOK_UP_TIMEOUT, call).await;
+        let answer = tokio::time::timeout(LOOK_UP_TIMEOUT, routing.get_provider_keys(request)).await;
         let answer = match answer {
             Err(_) => return Err(EmbedError::KeyUnavailable("timed out".into())),
             Ok(Err(status)) if status.code() == Code::NotFound => {

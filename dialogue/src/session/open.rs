@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 use crate::{Config, prompt::Profile, service::Shared, tools::Toolbox};
 
+/// The vendor of the language model, whose key a conversation uses.
+const VENDOR: &str = "anthropic";
 const START: Duration = Duration::from_secs(5);
 const APOLOGY: &str = "I am sorry, something went wrong on my side.";
 

@@ -67,9 +67,7 @@ impl Tool for SearchKnowledge {
         request.set_timeout(DEADLINE);
         let mut retrieval = self.retrieval.clone();
         async move {
-            // Boxed: the compiler cannot see through a hop's error that the call is `Send` from inside this block.
-            let search = retrieval.search(request).boxed();
-            match tokio::time::timeout(DEADLINE, search).await {
+            match tokio::time::timeout(DEADLINE, retrieval.search(request)).await {
                 Ok(Ok(response)) => {
                     ToolResult { text: describe(&response.into_inner().passages), is_error: false }
                 }

@@ -28,6 +28,8 @@ use crate::{
 
 /// How long a reply may make no progress before the caller hears an apology.
 const STALL: Duration = Duration::from_secs(8);
+/// Lateness of a frame that only missing audio explains. Shorter gaps are filled with silence before they come here.
+pub const AUDIO_GAP: Duration = Duration::from_millis(1000);
 /// How often the synthesis of one utterance is taken again.
 const RETAKES_MAX: u32 = 2;
 
@@ -179,10 +181,12 @@ impl Pipeline {
         }
     }
 
-    /// Notes that the caller's audio up to `offset` arrived now: ties the audio clock to time.
+    /// Notes that the caller's audio up to `offset` arrived now: ties the audio clock to time. The least delayed frame
+    /// counts, until one is so late that audio must be missing.
     pub fn audio_arrived(&mut self, offset: Duration, now: Instant) {
         let origin = now.checked_sub(offset).unwrap_or(now);
-        self.audio_origin = Some(self.audio_origin.map_or(origin, |known| known.min(origin)));
+        let known = self.audio_origin.filter(|known| origin <= *known + AUDIO_GAP);
+        self.audio_origin = Some(known.map_or(origin, |known| known.min(origin)));
     }
 
     /// Takes an input. Drain [`Pipeline::poll`] before the next.

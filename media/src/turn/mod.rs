@@ -104,6 +104,8 @@ pub struct TurnTaker {
     covered: Duration,
     /// No word came for a while, so nothing more will.
     words_over: bool,
+    /// Where the last turn ended on the audio clock: late transcripts of it are not said again.
+    closed: Duration,
     outputs: VecDeque<Output>,
 }
 
@@ -121,6 +123,7 @@ impl TurnTaker {
             transcript_at: None,
             covered: Duration::ZERO,
             words_over: false,
+            closed: Duration::ZERO,
             outputs: VecDeque::new(),
         }
     }
@@ -175,6 +178,9 @@ impl TurnTaker {
     }
 
     fn transcript(&mut self, transcript: Transcript, now: Instant) {
+        if transcript.end <= self.closed {
+            return;
+        }
         let words = transcript.text.trim();
         if transcript.is_final {
             self.interim.clear();
@@ -224,23 +230,24 @@ impl TurnTaker {
     fn decide_end_of_turn(&mut self, now: Instant) {
         // Noise can hold the VAD open: the gap between words then ends the turn.
         if self.words_over && self.onset.is_some() {
-            return self.end_turn(self.transcript_at.unwrap_or(now));
+            return self.end_turn(self.transcript_at.unwrap_or(now), self.covered);
         }
         let Some((at, offset)) = self.ended else { return };
         let has_words = !self.finals.is_empty();
         let settled = has_words && (self.is_covered(offset) || self.words_over);
         if settled && now >= at + self.config.endpointing_delay_min {
-            self.end_turn(at);
+            self.end_turn(at, offset);
         } else if now >= at + self.config.endpointing_delay_max {
             if has_words || !self.interim.is_empty() {
-                self.end_turn(at);
+                self.end_turn(at, offset);
             } else {
                 self.ended = None;
             }
         }
     }
 
-    fn end_turn(&mut self, end_of_speech: Instant) {
+    fn end_turn(&mut self, end_of_speech: Instant, offset: Duration) {
+        self.closed = self.closed.max(offset);
         let mut text = std::mem::take(&mut self.finals);
         let interim = std::mem::take(&mut self.interim);
         if !interim.is_empty() {

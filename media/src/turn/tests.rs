@@ -199,3 +199,16 @@ fn the_gap_between_words_ends_a_turn_that_noise_holds_open() {
     rig.words(1500, "hello there", 1400);
     assert_eq!(text_of(&rig.at(2600, Input::UtteranceEnd)), Some("hello there"));
 }
+
+#[test]
+fn a_late_transcript_of_a_turn_that_is_over_is_not_said_again() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.ended(1100, 1000);
+    let interim =
+        Transcript { text: "are you open".into(), is_final: false, utterance_over: false, end: ms(900) };
+    rig.at(1200, Input::Transcript(interim));
+    assert!(text_of(&rig.at(3000, Input::Tick)).is_some());
+    assert_eq!(rig.words(3200, "are you open", 1000), vec![]);
+    assert_eq!(rig.taker.wake_at(), None);
+}
