@@ -15,6 +15,7 @@ use super::check::Request;
 use super::steps::{Plan, Step};
 use super::{Correlation, Fault, Shared, reply};
 use crate::clock;
+use crate::events::micros;
 use crate::loopback::Connection;
 
 /// Events that wait for a slow reader; after that the generation waits.
@@ -28,6 +29,14 @@ pub(super) struct Generation {
     pub(super) request: Request,
     pub(super) usage: Usage,
     pub(super) fault: Option<Fault>,
+}
+
+/// What was generated so far.
+#[derive(Clone, Default)]
+struct Spoken {
+    text: String,
+    /// When each piece of the text had been sent, with the length of the text up to its end: `[at_us, chars]`.
+    sent: Vec<[u64; 2]>,
 }
 
 /// How a stream ended.
@@ -55,20 +64,21 @@ impl Generation {
     }
 
     async fn run(self, events: mpsc::Sender<Bytes>, begin: oneshot::Sender<Option<Value>>) {
-        let spoken = Mutex::new(String::new());
+        let spoken = Mutex::default();
         let mut plan = self.plan();
         let ended = tokio::select! {
             // The body is dropped when the client closes its end: that is how a generation is cancelled.
             () = events.closed() => End::Gone,
             end = self.generate(&mut plan, &events, begin, &spoken) => end,
         };
-        let text = spoken.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Spoken { text, sent } = spoken.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let event = match ended {
             End::Done => self.about.event("done").with("stop_reason", plan.stop_reason),
             End::Failed => self.about.event("failed").with("fault", format!("{:?}", self.fault)),
             End::Gone => self.about.event("cancelled"),
         };
-        self.server.log.push(event.with("text", text).with("output_tokens", plan.output_tokens));
+        let event = event.with("text", text).with("text_sent", json!(sent));
+        self.server.log.push(event.with("output_tokens", plan.output_tokens));
     }
 
     fn plan(&self) -> Plan {
@@ -91,7 +101,7 @@ impl Generation {
         plan: &mut Plan,
         events: &mpsc::Sender<Bytes>,
         begin: oneshot::Sender<Option<Value>>,
-        spoken: &Mutex<String>,
+        spoken: &Mutex<Spoken>,
     ) -> End {
         if let Some(Fault::Hang(time)) = self.fault {
             tokio::time::sleep(time).await;
@@ -111,7 +121,7 @@ impl Generation {
         }
     }
 
-    async fn whole(&self, plan: &Plan, begin: oneshot::Sender<Option<Value>>, spoken: &Mutex<String>) -> End {
+    async fn whole(&self, plan: &Plan, begin: oneshot::Sender<Option<Value>>, spoken: &Mutex<Spoken>) -> End {
         if let Some(Fault::Stall { time, .. }) = self.fault {
             tokio::time::sleep(time).await;
         }
@@ -184,7 +194,7 @@ struct Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
-    async fn stream(&self, plan: &Plan, spoken: &Mutex<String>) -> Result<End, Gone> {
+    async fn stream(&self, plan: &Plan, spoken: &Mutex<Spoken>) -> Result<End, Gone> {
         let generation = self.generation;
         let server = &generation.server;
         self.send(json!({"type": "message_start", "message": generation.message(Vec::new(), 1)})).await?;
@@ -283,11 +293,12 @@ impl Outgoing<'_> {
     }
 }
 
-fn append(spoken: &Mutex<String>, delta: &Value) {
-    spoken
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push_str(delta["text"].as_str().unwrap_or_default());
+fn append(spoken: &Mutex<Spoken>, delta: &Value) {
+    let Some(text) = delta["text"].as_str() else { return };
+    let mut spoken = spoken.lock().unwrap_or_else(PoisonError::into_inner);
+    spoken.text.push_str(text);
+    let chars = spoken.text.chars().count() as u64;
+    spoken.sent.push([micros(clock::time_of_day()), chars]);
 }
 
 fn stop_details(plan: &Plan) -> Value {

@@ -145,7 +145,9 @@ impl Server {
 
     /// What it saw and did; the call is `metadata.user_id`. Events:
     /// `request` (request, model, message_count, last_assistant, messages), `first_token`, `done` (stop_reason,
-    /// text, output_tokens), `cancelled` (text so far), `failed` (fault), `refused` (status, reason).
+    /// text, text_sent, output_tokens), `cancelled` (text so far), `failed` (fault), `refused` (status, reason).
+    /// `text_sent` has a pair for each piece of the text: when it had been sent, in microseconds since 1970, and the
+    /// length of the text up to its end, in characters.
     pub fn log(&self) -> &EventLog {
         &self.shared.log
     }

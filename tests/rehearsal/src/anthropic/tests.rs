@@ -347,7 +347,11 @@ async fn requests_are_logged_whole() {
     assert_eq!(names, ["request", "first_token", "done"]);
     assert_eq!(events[0].text("last_assistant"), Some("Hello, you."));
     assert_eq!(events[0].fields["messages"], messages);
-    assert!(events[2].text("text").unwrap_or_default().contains("you lost your card"));
+    let text = events[2].text("text").unwrap_or_default();
+    assert!(text.contains("you lost your card"));
+    let sent: Vec<[u64; 2]> = serde_json::from_value(events[2].fields["text_sent"].clone()).expect("pairs");
+    assert!(sent.is_sorted_by_key(|[at_us, _]| *at_us) && sent.is_sorted_by_key(|[_, chars]| *chars));
+    assert_eq!(sent.last().expect("some text")[1], text.chars().count() as u64);
 }
 
 #[tokio::test]
