@@ -1,0 +1,68 @@
+# The front door: `make` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench test-engines proto-baseline system tools
+
+CARGO ?= cargo
+# More options of cargo's, such as --locked.
+CARGO_FLAGS ?=
+# Of `demo` and `bench`.
+ARGS ?=
+# `bench` measures this binary in place of a fresh release build.
+BIN ?=
+
+BUF := .venv/bin/buf
+BASELINE := proto/baseline.binpb
+# The second engine of the speech detector; its tests do not run without it.
+test test-engines: export TRUNKLINE_ONNXRUNTIME_LIB = $(CURDIR)/.venv/lib/libonnxruntime.so
+
+say = @echo "==> $(1)" >&2
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
+		printf '  make %-15s %s\n' "$$name" "$$what"; done
+
+demo: system ## One whole call with sound, without keys; ARGS=--split runs each role as a process of its own
+	$(call say,building trunkline (some minutes the first time))
+	@$(CARGO) build $(CARGO_FLAGS) --bin trunkline
+	@$(CARGO) run --quiet $(CARGO_FLAGS) --bin trunkline -- demo $(ARGS)
+
+test: system tools ## All tests
+	$(call say,building and running the tests (some minutes the first time))
+	@$(CARGO) test $(CARGO_FLAGS) --workspace --no-fail-fast
+
+check: system tools ## Format, lints, and the contracts' style and compatibility
+	$(call say,format)
+	@$(CARGO) fmt --all --check
+	$(call say,contracts: style and compatibility with $(BASELINE))
+	@$(BUF) lint proto
+	@$(BUF) breaking proto --against $(BASELINE)
+	$(call say,clippy)
+	@$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+
+bench: system ## Latency of turns and of barge-in, as the carrier sees them; BIN=FILE measures a binary that is there
+	@bin='$(BIN)'; if [ -z "$$bin" ]; then \
+		echo "==> building trunkline for release (many minutes the first time)" >&2; \
+		$(CARGO) build $(CARGO_FLAGS) --release --bin trunkline; \
+		bin="$${CARGO_TARGET_DIR:-target}/release/trunkline"; \
+	fi; \
+	python3 tests/bench/turn_latency.py --bin "$$bin" $(ARGS); \
+	python3 tests/bench/barge_in.py --bin "$$bin" $(ARGS)
+
+test-engines: system tools ## The suites that need another engine than the embedded ones; one that is away is a failure
+	$(call say,the speech detector on ONNX Runtime)
+	@mkdir -p out
+	@TRUNKLINE_REQUIRE_ENGINES=1 $(CARGO) test $(CARGO_FLAGS) --workspace --lib vad::onnx -- --nocapture | tee out/engines.txt
+	@grep -q '^test vad::onnx::' out/engines.txt || { echo "no test of the engine was run" >&2; exit 1; }
+
+proto-baseline: tools ## Take the contracts as they are for the baseline of later changes
+	@$(BUF) build proto --exclude-source-info -o $(BASELINE)
+	$(call say,wrote $(BASELINE))
+
+system:
+	@deploy/scripts/setup system
+
+tools:
+	@deploy/scripts/setup tools
