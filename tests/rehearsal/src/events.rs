@@ -181,3 +181,52 @@ impl EventLog {
         self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(number: u64) -> Event {
+        Event::new("deepgram", number, "open").call(Some("call-1")).with("number", number)
+    }
+
+    #[test]
+    fn the_oldest_events_go_and_are_counted() {
+        let log = EventLog::new(3);
+        (1..=5).for_each(|number| log.push(event(number)));
+        let kept: Vec<u64> = log.snapshot().iter().map(|event| event.connection).collect();
+        assert_eq!((kept, log.dropped()), (vec![3, 4, 5], 2));
+        assert_eq!(log.matching(|event| event.number("number") == Some(4.0)).len(), 1);
+    }
+
+    #[test]
+    fn the_file_holds_one_json_object_a_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("events.jsonl");
+        let log = EventLog::with_file(10, &path).expect("writable");
+        log.push(event(1));
+        log.push(event(2));
+        let text = std::fs::read_to_string(&path).expect("written");
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!((&lines[1]["vendor"], &lines[1]["number"]), (&Value::from("deepgram"), &Value::from(2)));
+        assert_eq!(lines[1]["at_us"], micros(log.snapshot()[1].at));
+    }
+
+    #[tokio::test]
+    async fn waiting_finds_what_was_what_comes_and_gives_up() {
+        let log = EventLog::new(10);
+        log.push(event(1));
+        let wait = |number, ms| {
+            let log = log.clone();
+            let wanted = move |event: &Event| event.connection == number;
+            tokio::spawn(async move { log.wait_for(wanted, Duration::from_millis(ms)).await })
+        };
+        assert!(wait(1, 10_000).await.expect("ran").is_some());
+        let coming = wait(2, 10_000);
+        tokio::task::yield_now().await;
+        log.push(event(2));
+        assert!(coming.await.expect("ran").is_some());
+        assert!(wait(3, 10).await.expect("ran").is_none());
+    }
+}

@@ -1,4 +1,4 @@
-//! What every rehearsal server can be set to: how late it answers, and which faults it shows.
+//! What every rehearsal server can be set to: how late it answers.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -45,20 +45,22 @@ impl Dice {
     }
 }
 
-/// A value that tests change while the server runs; what is begun afterwards sees the new one.
-#[derive(Clone, Debug, Default)]
-pub struct Switch<T>(Arc<Mutex<T>>);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<T: Clone> Switch<T> {
-    pub fn new(value: T) -> Self {
-        Self(Arc::new(Mutex::new(value)))
-    }
-
-    pub fn set(&self, value: T) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = value;
-    }
-
-    pub fn get(&self) -> T {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    #[test]
+    fn delays_lie_within_the_jitter_and_repeat_with_the_seed() {
+        let latency = Latency::fixed_ms(100).with_jitter_ms(50);
+        let draw = |seed| {
+            let dice = Dice::new(seed);
+            (0..100).map(|_| latency.draw(&dice)).collect::<Vec<_>>()
+        };
+        let delays = draw(1);
+        let allowed = Duration::from_millis(100)..Duration::from_millis(150);
+        assert!(delays.iter().all(|delay| allowed.contains(delay)));
+        assert!(delays.iter().max() > delays.iter().min());
+        assert_eq!(delays, draw(1));
+        assert_ne!(delays, draw(2));
     }
 }

@@ -242,3 +242,111 @@ impl Hearing {
         Transcript { start, end, words, is_final: true, speech_final, from_finalize }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+
+    use super::*;
+    use crate::recordings::tests::prompts;
+
+    fn hearing(query: &str) -> Hearing {
+        Hearing::new(&Params::parse(query).expect("valid"), prompts())
+    }
+
+    fn prompt(name: &str) -> Vec<i16> {
+        prompts().get(name).expect("in the list").samples.clone()
+    }
+
+    fn silence(ms: usize) -> Vec<i16> {
+        vec![0; ms * 8]
+    }
+
+    fn transcripts(outputs: &[Output]) -> Vec<&Transcript> {
+        outputs
+            .iter()
+            .filter_map(|output| match output {
+                Output::Transcript(transcript) => Some(transcript),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn text<'a>(transcripts: impl IntoIterator<Item = &'a Transcript>) -> String {
+        let words = transcripts.into_iter().flat_map(|transcript| &transcript.words);
+        words.map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn long_speech_is_settled_in_pieces_that_add_up() {
+        let mut hearing = hearing("endpointing=1000&interim_results=true");
+        let outputs = hearing.hear(&[prompt("queue-periodic-announce"), silence(1500)].concat());
+        let all = transcripts(&outputs);
+        let finals: Vec<&Transcript> = all.iter().copied().filter(|one| one.is_final).collect();
+        let pieces = finals.iter().filter(|one| !one.speech_final).count();
+        assert!((2..=3).contains(&pieces), "{pieces}");
+        assert!(finals.windows(2).all(|pair| pair[0].end == pair[1].start), "no gap, no overlap");
+        let known = prompts().get("queue-periodic-announce").expect("in the list").text.clone();
+        assert_eq!(text(finals), known);
+        let interims = all.iter().filter(|one| !one.is_final).count();
+        assert!((7..=30).contains(&interims), "{interims} in 8 s");
+    }
+
+    #[test]
+    fn unknown_speech_gives_empty_finals() {
+        let path = std::path::Path::new(crate::recordings::PROMPTS_FOLDER).join("demo-abouttotry.wav");
+        let samples: Vec<i16> = hound::WavReader::open(path)
+            .expect("is there")
+            .samples()
+            .map(|sample| sample.expect("16 bit"))
+            .collect();
+        let mut hearing = hearing("endpointing=300");
+        let outputs = hearing.hear(&[samples, silence(400)].concat());
+        let all = transcripts(&outputs);
+        assert!(all.iter().any(|one| one.speech_final) && all.iter().all(|one| one.is_final));
+        assert_eq!(text(all), "");
+    }
+
+    #[test]
+    fn silence_is_settled_without_words() {
+        let outputs = hearing("endpointing=300").hear(&silence(11_000));
+        let all = transcripts(&outputs);
+        assert_eq!(all.len(), 2);
+        assert!(all.iter().all(|one| one.is_final && one.words.is_empty()));
+    }
+
+    #[test]
+    fn in_noise_the_gap_between_words_ends_the_utterance() {
+        let mut rng = StdRng::seed_from_u64(3);
+        let sound = [prompt("pls-hold-while-try"), silence(3000)].concat();
+        let noisy: Vec<i16> = sound.iter().map(|sample| sample + rng.random_range(-400..400i16)).collect();
+        let outputs = hearing("endpointing=300&interim_results=true&utterance_end_ms=1000").hear(&noisy);
+        let all = transcripts(&outputs);
+        assert!(all.iter().all(|one| !one.speech_final), "noise keeps endpointing from firing");
+        let ended = outputs.iter().position(|output| matches!(output, Output::UtteranceEnd { .. }));
+        let before = transcripts(&outputs[..ended.expect("the backstop fires")]);
+        assert_eq!(
+            text(before.into_iter().filter(|one| one.is_final)),
+            "Please hold while we try to connect you."
+        );
+        assert_eq!(outputs.iter().filter(|output| matches!(output, Output::UtteranceEnd { .. })).count(), 1);
+    }
+
+    #[test]
+    fn without_endpointing_no_silence_ends_speech() {
+        let mut hearing = hearing("endpointing=false");
+        let outputs = hearing.hear(&[prompt("vm-goodbye"), silence(2000)].concat());
+        assert!(transcripts(&outputs).iter().all(|one| !one.speech_final));
+        assert_eq!(text(hearing.finish().as_ref()), "Goodbye.");
+    }
+
+    #[test]
+    fn the_shortest_endpointing_loses_no_word() {
+        let mut hearing = hearing("");
+        let outputs =
+            hearing.hear(&[silence(333), prompt("digits/8"), silence(400), prompt("vm-no")].concat());
+        let last = hearing.finish();
+        assert_eq!(text(transcripts(&outputs).into_iter().chain(&last)), "eight No.");
+    }
+}

@@ -11,7 +11,7 @@ mod track;
 mod voice;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};

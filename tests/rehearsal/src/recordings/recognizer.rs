@@ -10,7 +10,7 @@ use super::track::{History, Track};
 use super::{FRAME, Library, Recording, voice};
 
 /// Prints that differ in more than this many of their 120 bits are not looked at.
-const DISTANCE_MAX: u32 = 40;
+const DISTANCE_MAX: u32 = 32;
 /// How many places of the library are tried by waveform for one print.
 const CANDIDATES: usize = 4;
 /// Sound below this is not looked for: about -56 dB of full scale.
@@ -140,7 +140,8 @@ impl Recognizer {
             Arc::ptr_eq(&other.recording, &track.recording) && (other.lag - track.lag).abs() <= SAME_PLACE
         };
         match self.tracks.iter_mut().find(|other| same(other)) {
-            Some(other) if other.is_live() || other.evidence() >= track.evidence() => {}
+            // A placement one sample off can look right for a while.
+            Some(other) if other.agreement() >= track.agreement() => {}
             Some(other) => *other = track,
             None => self.tracks.push(track),
         }

@@ -10,8 +10,8 @@ const SAME: f32 = 0.5;
 const PROBE_SAME: f32 = 0.7;
 /// 40 ms.
 const PROBE: usize = 320;
-/// A print tells the place to half its hop of 10 ms; a little more is searched.
-const SLACK: i64 = 48;
+/// A print tells the place to half its hop of 10 ms; more is searched, for the next print may match better.
+const SLACK: i64 = 60;
 /// Loud frames in a row that may disagree before a recording is taken to be over: 80 ms.
 const BAD_FRAMES_MAX: u8 = 4;
 /// Frames this far below the loudest may be masked by noise and are no evidence against: 20 dB.
@@ -99,9 +99,21 @@ impl Track {
             return None;
         }
         let first = (at - PROBE).div_ceil(FRAME);
-        let mut track = Self {
-            recording: Arc::clone(recording),
-            lag: position + shift - at as i64,
+        let place = |shift: i64| {
+            let lag = position + shift - at as i64;
+            let mut track = Self { lag, ..Self::new(Arc::clone(recording), first) };
+            track.look_back(history);
+            track.follow(history);
+            track
+        };
+        // In noise, so short a piece may fit best one sample beside the true place; all that was heard tells.
+        (shift - 1..=shift + 1).map(place).max_by(|one, other| one.agreement().total_cmp(&other.agreement()))
+    }
+
+    fn new(recording: Arc<Recording>, first: usize) -> Self {
+        Self {
+            recording,
+            lag: 0,
             from: first,
             to: first,
             next: first,
@@ -109,10 +121,7 @@ impl Track {
             product: Product::default(),
             bad: 0,
             live: true,
-        };
-        track.look_back(history);
-        track.follow(history);
-        Some(track)
+        }
     }
 
     /// Extends what was heard to before the place where the recording was recognised.
@@ -161,7 +170,7 @@ impl Track {
                 Verdict::Different => self.bad += 1,
                 Verdict::Nothing => {}
             }
-            self.live = self.bad < BAD_FRAMES_MAX;
+            self.live = self.bad < BAD_FRAMES_MAX && (self.evidence < EVIDENCE_MIN || self.is_certain());
         }
     }
 
@@ -189,11 +198,16 @@ impl Track {
 
     /// Whether enough of it agreed that it cannot be chance.
     pub(super) fn is_certain(&self) -> bool {
-        self.evidence >= EVIDENCE_MIN && self.product.correlation() >= CERTAIN
+        self.evidence >= EVIDENCE_MIN && self.agreement() >= CERTAIN
     }
 
     pub(super) fn evidence(&self) -> u32 {
         self.evidence
+    }
+
+    /// How well all that agrees correlates.
+    pub(super) fn agreement(&self) -> f32 {
+        self.product.correlation()
     }
 
     pub(super) fn is_live(&self) -> bool {
