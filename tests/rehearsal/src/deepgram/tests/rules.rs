@@ -146,7 +146,7 @@ async fn results_come_late_by_the_latency_and_say_so() {
     let result = |event: &Event| event.name == "result" && event.flag("speech_final");
     let sent = log.wait_for(result, PATIENCE).await.expect("logged when sent");
     let late_us = crate::events::micros(sent.at) as f64 - sent.number("audio_at_us").expect("a time");
-    assert!((200_000.0..2_000_000.0).contains(&late_us), "{late_us}");
+    assert!(late_us >= 200_000.0, "{late_us}");
     assert!(sent.number("speech_end_at_us") <= sent.number("audio_at_us"));
     assert_eq!(sent.number("text_chars"), Some(words_of("hello-world").len() as f64));
 }
