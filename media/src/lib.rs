@@ -8,6 +8,7 @@ pub mod pipeline;
 pub mod playout;
 mod service;
 mod session;
+mod socket;
 pub mod stt;
 pub mod tts;
 pub mod turn;

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -10,13 +13,15 @@ use tokio::{sync::OnceCell, time::timeout};
 
 use crate::{
     pipeline::Phrase,
-    tts::{Command, Event, Settings, Synthesizer, Take},
+    tts::{Command, Event, Session, Settings, Synthesizer, Take},
 };
 
 /// Phrases kept; beyond it an arbitrary one is forgotten and made again when it is needed.
 const KEPT_MAX: usize = 512;
-/// How long the synthesis of a phrase may take.
-const SYNTHESIS_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a call waits for a phrase.
+const PHRASE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Attempts at speaking a phrase, each in a take of its own.
+const TAKES_MAX: u32 = 3;
 
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
@@ -30,12 +35,15 @@ struct Key {
 pub struct Phrases {
     tts: Arc<dyn Synthesizer>,
     cells: Mutex<HashMap<Key, Arc<OnceCell<Arc<Phrase>>>>>,
+    /// Numbers the takes of the node: a call's greeting and apology are spoken at the same time, and the vendor tells
+    /// takes of a call apart by their numbers alone.
+    takes: AtomicU32,
 }
 
 impl Phrases {
     /// None yet.
     pub fn new(tts: Arc<dyn Synthesizer>) -> Self {
-        Self { tts, cells: Mutex::new(HashMap::new()) }
+        Self { tts, cells: Mutex::default(), takes: AtomicU32::new(0) }
     }
 
     /// The phrase in this voice. Calls that want the same one at once wait for one synthesis.
@@ -49,13 +57,12 @@ impl Phrases {
             language: settings.language.clone(),
             text: text.to_owned(),
         });
-        let phrase = cell.get_or_try_init(|| async {
-            timeout(SYNTHESIS_TIMEOUT, synthesise(self.tts.as_ref(), settings, text))
-                .await
-                .unwrap_or_else(|_| Err("the phrase was not spoken in time".into()))
-                .map(Arc::new)
-        });
-        phrase.await.cloned()
+        let phrase = cell.get_or_try_init(|| async { self.synthesise(settings, text).await.map(Arc::new) });
+        // For each call that waits: after a failure they try again one after another.
+        match timeout(PHRASE_TIMEOUT, phrase).await {
+            Ok(phrase) => phrase.cloned(),
+            Err(_) => Err("the phrase was not spoken in time".into()),
+        }
     }
 
     fn cell(&self, key: Key) -> Arc<OnceCell<Arc<Phrase>>> {
@@ -66,11 +73,23 @@ impl Phrases {
         }
         cells.entry(key).or_default().clone()
     }
+
+    async fn synthesise(&self, settings: Settings, text: &str) -> Result<Phrase, String> {
+        let mut session = self.tts.open(settings);
+        let mut last = String::new();
+        for _ in 0..TAKES_MAX {
+            let take = Take { epoch: 0, number: self.takes.fetch_add(1, Ordering::Relaxed) };
+            match speak(&mut session, take, text).await? {
+                Ok(phrase) => return Ok(phrase),
+                Err(detail) => last = detail,
+            }
+        }
+        Err(last)
+    }
 }
 
-async fn synthesise(tts: &dyn Synthesizer, settings: Settings, text: &str) -> Result<Phrase, String> {
-    let mut session = tts.open(settings);
-    let take = Take { epoch: 0, number: 0 };
+/// Speaks the text in one take; the inner error is of this take alone.
+async fn speak(session: &mut Session, take: Take, text: &str) -> Result<Result<Phrase, String>, String> {
     for command in [Command::Speak { take, text: text.to_owned() }, Command::Finish { take }] {
         session.commands.send(command).await.map_err(|_| "the synthesizer is gone".to_owned())?;
     }
@@ -79,11 +98,16 @@ async fn synthesise(tts: &dyn Synthesizer, settings: Settings, text: &str) -> Re
         match session.events.recv().await {
             Some(Event::Audio { payload, .. }) => audio.extend_from_slice(&payload),
             Some(Event::Words { words: more, .. }) => words.extend(more),
+            Some(Event::Done { .. }) if audio.is_empty() => return Ok(Err("no sound came".into())),
             Some(Event::Done { .. }) => {
-                return Ok(Phrase { text: text.to_owned(), audio: audio.into(), words });
+                return Ok(Ok(Phrase { text: text.to_owned(), audio: audio.into(), words }));
             }
-            Some(Event::Lost { detail, .. } | Event::Unavailable { detail }) => return Err(detail),
+            Some(Event::Lost { detail, .. }) => return Ok(Err(detail)),
+            Some(Event::Unavailable { detail }) => return Err(detail),
             None => return Err("the synthesizer is gone".into()),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

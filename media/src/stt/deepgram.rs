@@ -1,39 +1,37 @@
 //! Deepgram Nova over its WebSocket, `/v1/listen`. The carrier's mu-law goes through untouched.
 //!
 //! The audio since the last settled transcript is kept; when the socket is lost it is dialled again and that audio is
-//! sent again, at no more than 1.25 times real time, which is what the vendor takes.
+//! sent again, no faster than the vendor takes it.
 
 mod message;
 mod replay;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures_util::{SinkExt, StreamExt};
 use mesh::clock;
-use tokio::{net::TcpStream, sync::mpsc, time::timeout};
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async_with_config,
-    tungstenite::{Error, Message, client::IntoClientRequest, http::HeaderValue, protocol::WebSocketConfig},
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, sleep},
 };
+use tokio_tungstenite::tungstenite::Message;
 
 use super::{Command, Event, Session, Settings, Transcriber};
+use crate::socket::{self, Dial, End, Outbox, Sink, Stream};
 use message::Incoming;
-use replay::Replay;
+use replay::{Due, Replay};
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The vendor closes after 10 s without audio or text.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
-const BACKOFF: [Duration; 4] = [
-    Duration::from_millis(0),
-    Duration::from_millis(250),
-    Duration::from_millis(500),
-    Duration::from_millis(1000),
-];
 /// How often a backlog is drained after a reconnect.
 const REPLAY_TICK: Duration = Duration::from_millis(20);
+/// Some result comes at least for every 5 s of audio, an empty one in silence. This is 8 s of it, in bytes.
+const UNANSWERED_MAX: usize = 64_000;
+/// The answer to a finalize comes within a few hundred milliseconds; without it the turn cannot end.
+const FINALIZE_TIMEOUT: Duration = Duration::from_secs(2);
+/// With less audio than this a finalize may stay unanswered.
+const FINALIZE_AUDIO_MIN: Duration = Duration::from_secs(1);
+/// A socket that lived as long was a good one: losing it is no failure in a row.
+const STABLE: Duration = Duration::from_secs(3);
 
 /// Opens sessions with Deepgram Nova.
 #[derive(Debug, Default)]
@@ -43,120 +41,183 @@ impl Transcriber for Deepgram {
     fn open(&self, settings: Settings) -> Session {
         let (commands, command_rx) = mpsc::channel(256);
         let (event_tx, events) = mpsc::channel(64);
-        tokio::spawn(run(settings, command_rx, event_tx));
+        let worker = Worker {
+            settings,
+            commands: command_rx,
+            outbox: Outbox::new(event_tx),
+            replay: Replay::default(),
+            answer_by: None,
+            unanswered: 0,
+        };
+        tokio::spawn(worker.run());
         Session { commands, events }
     }
 }
 
-/// Why a connection ended.
-enum End {
-    /// The session was dropped: all is well.
-    Closed,
-    /// The connection broke; dial again.
-    Lost(String),
+struct Worker {
+    settings: Settings,
+    commands: mpsc::Receiver<Command>,
+    outbox: Outbox<Event>,
+    replay: Replay,
+    /// When the vendor must have answered a finalize.
+    answer_by: Option<Instant>,
+    /// Bytes of audio sent since the vendor last said something.
+    unanswered: usize,
 }
 
-/// Whether dialling again can help.
-enum DialError {
-    Refused(String),
-    Passing(String),
-}
-
-async fn run(settings: Settings, mut commands: mpsc::Receiver<Command>, events: mpsc::Sender<Event>) {
-    let mut replay = Replay::default();
-    let mut lost: Option<String> = None;
-    loop {
-        let socket = match dial_again(&settings, &mut commands, &mut replay).await {
-            Ok(Some(socket)) => socket,
-            Ok(None) => return,
-            Err(detail) => {
-                let _ = events.send(Event::Unavailable { detail }).await;
-                return;
-            }
-        };
-        if let Some(detail) = lost.take()
-            && events.send(Event::Reconnected { detail }).await.is_err()
-        {
-            return;
-        }
-        match converse(socket, &mut commands, &events, &mut replay).await {
-            End::Closed => return,
-            End::Lost(detail) => {
-                tracing::warn!(vendor = "deepgram", call_id = settings.call_id, detail, "transcription lost");
-                metrics::counter!("trunkline_vendor_reconnects_total", "vendor" => "deepgram").increment(1);
-                lost = Some(detail);
+impl Worker {
+    async fn run(mut self) {
+        let mut failures = 0;
+        let mut lost: Option<String> = None;
+        loop {
+            let end = match self.dial(failures).await {
+                Ok((sink, stream)) => {
+                    if let Some(detail) = lost.take() {
+                        self.outbox.push(Event::Reconnected { detail });
+                    }
+                    let opened_at = clock::now();
+                    let end = self.converse(sink, stream).await;
+                    if clock::now().saturating_duration_since(opened_at) >= STABLE {
+                        failures = 0;
+                    }
+                    if let End::Lost(detail) = &end {
+                        lost = Some(detail.clone());
+                        metrics::counter!("trunkline_vendor_reconnects_total", "vendor" => "deepgram")
+                            .increment(1);
+                    }
+                    end
+                }
+                Err(end) => end,
+            };
+            failures += 1;
+            match end {
+                End::Dropped => return,
+                End::Lost(detail) if socket::backoff(failures).is_some() => {
+                    tracing::warn!(
+                        vendor = "deepgram",
+                        call_id = self.settings.call_id,
+                        detail,
+                        "no transcription"
+                    );
+                }
+                End::Lost(detail) | End::Refused(detail) => {
+                    return socket::give_up(self.commands, self.outbox, Event::Unavailable { detail }).await;
+                }
             }
         }
     }
-}
 
-/// Dials with a few attempts, keeping what the caller says meanwhile. `Ok(None)`: the session was dropped.
-async fn dial_again(
-    settings: &Settings,
-    commands: &mut mpsc::Receiver<Command>,
-    replay: &mut Replay,
-) -> Result<Option<Socket>, String> {
-    let mut last = String::new();
-    for wait in BACKOFF {
+    /// Dials once, after the wait that so many failures call for, keeping what the caller says meanwhile.
+    async fn dial(&mut self, failures: usize) -> Result<(Sink, Stream), End> {
+        let wait = socket::backoff(failures).unwrap_or_default();
+        let authorization = format!("Token {}", self.settings.api_key.expose());
+        let dial = Dial {
+            url: listen_url(&self.settings),
+            headers: &[("authorization", &authorization)],
+            request_id: "dg-request-id",
+            message_bytes_max: 1 << 20,
+        };
         let attempt = async {
-            tokio::time::sleep(wait).await;
-            dial(settings).await
+            sleep(wait).await;
+            dial.dial().await
         };
         tokio::pin!(attempt);
-        let result = loop {
+        loop {
             tokio::select! {
-                result = &mut attempt => break result,
-                command = commands.recv() => match command {
-                    Some(Command::Audio(audio)) => replay.push(audio),
-                    Some(Command::Finalize) => {}
-                    None => return Ok(None),
-                },
+                result = &mut attempt => return result,
+                command = self.commands.recv() => self.replay.take(command.ok_or(End::Dropped)?),
             }
-        };
-        match result {
-            Ok(socket) => {
-                replay.reconnected(clock::now());
-                return Ok(Some(socket));
-            }
-            Err(DialError::Refused(detail)) => return Err(detail),
-            Err(DialError::Passing(detail)) => last = detail,
         }
     }
-    Err(last)
+
+    /// Runs one socket to its end.
+    async fn converse(&mut self, mut sink: Sink, mut stream: Stream) -> End {
+        self.replay.reconnected();
+        self.heard_from();
+        let mut keep_alive = interval(KEEP_ALIVE);
+        keep_alive.reset();
+        let mut drain = interval(REPLAY_TICK);
+        drain.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let done = tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(command) => {
+                        keep_alive.reset();
+                        self.replay.take(command);
+                        self.send_due(&mut sink).await
+                    }
+                    None => Err(End::Dropped),
+                },
+                _ = drain.tick(), if self.replay.is_due_later() => self.send_due(&mut sink).await,
+                _ = keep_alive.tick() => socket::send(&mut sink, Message::text(message::KEEP_ALIVE)).await,
+                text = socket::read(&mut stream, &mut self.outbox, self.answer_by) => {
+                    text.map(|text| self.incoming(&text))
+                }
+            };
+            match done {
+                Ok(()) => {}
+                Err(End::Dropped) => {
+                    socket::close(sink, stream, Some(message::CLOSE_STREAM)).await;
+                    return End::Dropped;
+                }
+                // The vendor cannot decode what it is sent, and will not be able to on another socket.
+                Err(End::Lost(detail)) if detail.contains("DATA-0000") => return End::Refused(detail),
+                Err(end) => return end,
+            }
+        }
+    }
+
+    async fn send_due(&mut self, sink: &mut Sink) -> Result<(), End> {
+        while let Some(due) = self.replay.due(clock::now()) {
+            match due {
+                Due::Audio(audio) => {
+                    self.unanswered += audio.len();
+                    socket::send(sink, Message::Binary(audio)).await?;
+                }
+                Due::Finalize => {
+                    socket::send(sink, Message::text(message::FINALIZE)).await?;
+                    if self.replay.unsettled() >= FINALIZE_AUDIO_MIN {
+                        self.answer_by = Some(clock::now() + FINALIZE_TIMEOUT);
+                    }
+                }
+            }
+        }
+        if self.unanswered > UNANSWERED_MAX {
+            return Err(End::Lost("no result for 8 s of audio".into()));
+        }
+        Ok(())
+    }
+
+    fn heard_from(&mut self) {
+        self.answer_by = None;
+        self.unanswered = 0;
+    }
+
+    fn incoming(&mut self, text: &str) {
+        self.heard_from();
+        match message::parse(text) {
+            Some(Incoming::Transcript(mut transcript)) => {
+                transcript.end = self.replay.to_call(transcript.end);
+                if transcript.is_final {
+                    self.replay.settle(transcript.end, transcript.utterance_over);
+                }
+                self.outbox.push(Event::Transcript(transcript));
+            }
+            Some(Incoming::UtteranceEnd) => self.outbox.push(Event::UtteranceEnd),
+            Some(Incoming::Error(detail)) => {
+                tracing::warn!(vendor = "deepgram", call_id = self.settings.call_id, detail, "error message");
+            }
+            None => {}
+        }
+    }
 }
 
-async fn dial(settings: &Settings) -> Result<Socket, DialError> {
-    let url = listen_url(settings);
-    let mut request = url
-        .as_str()
-        .into_client_request()
-        .map_err(|error| DialError::Refused(format!("the base URL cannot be dialled: {error}")))?;
-    let key = HeaderValue::from_str(&format!("Token {}", settings.api_key.expose()))
-        .map_err(|_| DialError::Refused("the key cannot stand in a header".into()))?;
-    request.headers_mut().insert("authorization", key);
-    let config = WebSocketConfig::default()
-        .read_buffer_size(4096)
-        .write_buffer_size(0)
-        .max_message_size(Some(1 << 20))
-        .max_frame_size(Some(1 << 20));
-    match timeout(CONNECT_TIMEOUT, connect_async_with_config(request, Some(config), true)).await {
-        Ok(Ok((socket, response))) => {
-            let id = response.headers().get("dg-request-id").and_then(|id| id.to_str().ok()).unwrap_or("-");
-            tracing::debug!(vendor = "deepgram", call_id = settings.call_id, request_id = id, "connected");
-            Ok(socket)
+impl Replay {
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Audio(audio) => self.push(audio),
+            Command::Finalize => self.finalize(),
         }
-        Ok(Err(Error::Http(response))) => {
-            let status = response.status();
-            let code = response.headers().get("dg-error").and_then(|code| code.to_str().ok()).unwrap_or("-");
-            let detail = format!("refused with HTTP {status}, dg-error {code}");
-            Err(if status.as_u16() == 429 || status.is_server_error() {
-                DialError::Passing(detail)
-            } else {
-                DialError::Refused(detail)
-            })
-        }
-        Ok(Err(error)) => Err(DialError::Passing(error.to_string())),
-        Err(_) => Err(DialError::Passing("no answer to the upgrade in time".into())),
     }
 }
 
@@ -165,7 +226,7 @@ fn listen_url(settings: &Settings) -> url::Url {
     url.set_path("/v1/listen");
     url.query_pairs_mut()
         .append_pair("model", &settings.model)
-        .append_pair("language", &settings.language)
+        .append_pair("language", &language(&settings.language))
         .append_pair("encoding", "mulaw")
         .append_pair("sample_rate", "8000")
         .append_pair("channels", "1")
@@ -177,108 +238,8 @@ fn listen_url(settings: &Settings) -> url::Url {
     url
 }
 
-async fn converse(
-    socket: Socket,
-    commands: &mut mpsc::Receiver<Command>,
-    events: &mpsc::Sender<Event>,
-    replay: &mut Replay,
-) -> End {
-    let (mut sink, mut stream) = socket.split();
-    let mut keep_alive = tokio::time::interval(KEEP_ALIVE);
-    let mut drain = tokio::time::interval(REPLAY_TICK);
-    keep_alive.reset();
-    loop {
-        tokio::select! {
-            command = commands.recv() => {
-                let sent = match command {
-                    Some(Command::Audio(audio)) => {
-                        replay.push(audio);
-                        send_due(&mut sink, replay).await
-                    }
-                    Some(Command::Finalize) => sink.send(Message::text(message::FINALIZE)).await,
-                    None => return close(sink, stream).await,
-                };
-                keep_alive.reset();
-                if let Err(error) = sent {
-                    return End::Lost(error.to_string());
-                }
-            }
-            _ = drain.tick(), if replay.is_behind() => {
-                if let Err(error) = send_due(&mut sink, replay).await {
-                    return End::Lost(error.to_string());
-                }
-            }
-            _ = keep_alive.tick() => {
-                if let Err(error) = sink.send(Message::text(message::KEEP_ALIVE)).await {
-                    return End::Lost(error.to_string());
-                }
-            }
-            message = stream.next() => {
-                let event = match message {
-                    Some(Ok(Message::Text(text))) => incoming(&text, replay),
-                    Some(Ok(Message::Close(frame))) => {
-                        let why = frame.map_or_else(String::new, |frame| format!("{} {}", frame.code, frame.reason));
-                        return End::Lost(format!("closed by the vendor: {why}"));
-                    }
-                    Some(Ok(_)) => None,
-                    Some(Err(error)) => return End::Lost(error.to_string()),
-                    None => return End::Lost("closed by the vendor".into()),
-                };
-                if let Some(event) = event
-                    && events.send(event).await.is_err()
-                {
-                    return close(sink, stream).await;
-                }
-            }
-        }
-    }
-}
-
-type Sink = futures_util::stream::SplitSink<Socket, Message>;
-
-async fn send_due(sink: &mut Sink, replay: &mut Replay) -> Result<(), Error> {
-    while let Some(audio) = replay.due(clock::now()) {
-        // An empty binary message would end the stream.
-        if !audio.is_empty() {
-            sink.send(Message::Binary(audio)).await?;
-        }
-    }
-    Ok(())
-}
-
-fn incoming(text: &str, replay: &mut Replay) -> Option<Event> {
-    match message::parse(text)? {
-        Incoming::Transcript(mut transcript, start) => {
-            transcript.end = replay.to_call(transcript.end);
-            if transcript.is_final {
-                let before = replay.settled();
-                replay.settle(transcript.end);
-                // Audio that was sent again can bring words that were settled before the socket was lost.
-                if replay.to_call(start) + Duration::from_millis(20) < before && transcript.end <= before {
-                    return None;
-                }
-            }
-            Some(Event::Transcript(transcript))
-        }
-        Incoming::UtteranceEnd => Some(Event::UtteranceEnd),
-        Incoming::Error(detail) => {
-            tracing::warn!(vendor = "deepgram", detail, "error message");
-            None
-        }
-    }
-}
-
-/// Ends the vendor's stream in good order, so that it stops billing.
-async fn close(mut sink: Sink, mut stream: futures_util::stream::SplitStream<Socket>) -> End {
-    let farewell = async {
-        let _ = sink.send(Message::text(message::CLOSE_STREAM)).await;
-        while let Some(Ok(message)) = stream.next().await {
-            if message.is_close() {
-                break;
-            }
-        }
-        let _ = sink.close().await;
-    };
-    let _ = timeout(CLOSE_TIMEOUT, farewell).await;
-    End::Closed
+/// The vendor knows regions of English, `en-IN`; other languages of the platform go without, `hi`.
+fn language(language: &str) -> String {
+    let primary = socket::primary_language(language);
+    if primary == "en" { language.to_owned() } else { primary }
 }

@@ -29,7 +29,7 @@ pub struct Settings {
 pub enum Command {
     /// The caller's audio as the carrier sent it: mu-law, 8 kHz.
     Audio(Bytes),
-    /// The caller seems to have stopped: give the final transcript of what was heard so far.
+    /// The caller seems to have stopped: give the final transcript of the audio before it. Kept until it is answered.
     Finalize,
 }
 
@@ -59,7 +59,7 @@ pub enum Event {
         /// Why it was lost, for the log.
         detail: String,
     },
-    /// The vendor cannot be reached or refuses us for good.
+    /// The vendor cannot be reached or refuses us for good. The last event; commands are then taken and forgotten.
     Unavailable {
         /// Why, for the log.
         detail: String,

@@ -10,7 +10,7 @@ use url::Url;
 pub use crate::playout::heard::Word;
 
 /// One attempt at speaking an epoch's text; a synthesis that breaks off is taken again with the next number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Take {
     /// The epoch.
     pub epoch: i64,
@@ -50,7 +50,7 @@ pub enum Command {
         /// Which.
         take: Take,
     },
-    /// Stop the take: nothing of it is delivered any more.
+    /// Stop the take, at once even where events wait: of those that do some may still be its own, and no more follow.
     Cancel {
         /// Which.
         take: Take,
@@ -74,7 +74,8 @@ pub enum Event {
         /// In order.
         words: Vec<Word>,
     },
-    /// All audio of the take was delivered.
+    /// All audio of the take was delivered. The vendor may end a take that had no text for a while by itself: text that
+    /// comes too late for it loses the take.
     Done {
         /// Which.
         take: Take,
@@ -86,7 +87,7 @@ pub enum Event {
         /// Why, for the log.
         detail: String,
     },
-    /// The vendor cannot be reached or refuses us for good.
+    /// The vendor cannot be reached or refuses us for good. The last event; commands are then taken and forgotten.
     Unavailable {
         /// Why, for the log.
         detail: String,

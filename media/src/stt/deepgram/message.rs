@@ -16,8 +16,8 @@ pub const CLOSE_STREAM: &str = r#"{"type":"CloseStream"}"#;
 /// What matters of a server message.
 #[derive(Debug, PartialEq)]
 pub enum Incoming {
-    /// A result, and where its audio starts on the vendor's clock.
-    Transcript(Transcript, Duration),
+    /// A result; its end is on the vendor's clock.
+    Transcript(Transcript),
     /// A gap after the last word.
     UtteranceEnd,
     /// The vendor complains.
@@ -52,7 +52,8 @@ fn seconds(value: f64) -> Duration {
 pub fn parse(text: &str) -> Option<Incoming> {
     let wire: Wire = match serde_json::from_str(text) {
         Ok(wire) => wire,
-        Err(error) => return Some(Incoming::Error(format!("unreadable message: {error}"))),
+        // The error's own text could quote the transcript.
+        Err(error) => return Some(Incoming::Error(format!("unreadable message: {:?}", error.classify()))),
     };
     match wire.kind.as_str() {
         "Results" => {
@@ -62,15 +63,12 @@ pub fn parse(text: &str) -> Option<Incoming> {
                 .and_then(|channel| channel.pointer("/alternatives/0/transcript"))
                 .and_then(serde_json::Value::as_str)
                 .unwrap_or_default();
-            Some(Incoming::Transcript(
-                Transcript {
-                    text: words.to_owned(),
-                    is_final: wire.is_final,
-                    utterance_over: wire.speech_final || wire.from_finalize,
-                    end: seconds(wire.start + wire.duration),
-                },
-                seconds(wire.start),
-            ))
+            Some(Incoming::Transcript(Transcript {
+                text: words.to_owned(),
+                is_final: wire.is_final,
+                utterance_over: wire.speech_final || wire.from_finalize,
+                end: seconds(wire.start + wire.duration),
+            }))
         }
         // Without words there is nothing that could be over.
         "UtteranceEnd" => wire.last_word_end.is_none_or(|end| end >= 0.0).then_some(Incoming::UtteranceEnd),
@@ -88,10 +86,10 @@ mod tests {
         let text = r#"{"type":"Results","channel_index":[0,1],"duration":1.5,"start":6.0,"is_final":true,
             "speech_final":false,"from_finalize":true,"channel":{"alternatives":[{"transcript":"Tell me more.","words":[]}]},
             "metadata":{}}"#;
-        let Some(Incoming::Transcript(transcript, start)) = parse(text) else { panic!("not a transcript") };
+        let Some(Incoming::Transcript(transcript)) = parse(text) else { panic!("not a transcript") };
         assert_eq!(transcript.text, "Tell me more.");
         assert!(transcript.is_final && transcript.utterance_over);
-        assert_eq!((start, transcript.end), (Duration::from_secs(6), Duration::from_millis(7500)));
+        assert_eq!(transcript.end, Duration::from_millis(7500));
     }
 
     #[test]

@@ -1,18 +1,33 @@
-//! CORE: the audio since the last settled transcript, and how fast it may be sent.
+//! CORE: the audio since the last settled transcript, what is due of it, and how fast it may be sent.
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 /// Bytes of mu-law at 8 kHz in a second.
 const BYTES_A_SECOND: u64 = 8000;
 /// Audio kept for a replay; older audio is dropped and lost to the transcript.
 const KEPT_MAX: u64 = 20 * BYTES_A_SECOND;
-/// Sent at once before the rate counts: frames arrive in small bursts.
-const BURST: u64 = BYTES_A_SECOND;
+/// Longer audio is sent in pieces of this many bytes: 100 ms.
+const PIECE_MAX: usize = 800;
+/// The vendor takes audio 1.25 times as fast as it is spoken: a byte in 100 us.
+const SENDING_A_BYTE: Duration = Duration::from_micros(100);
+/// How far sending may be ahead of that rate: half a second of audio, since frames arrive in small bursts.
+const AHEAD_MAX: Duration = Duration::from_millis(400);
+/// An answer to a finalize may end this much before the audio that it was asked for.
+const ANSWER_TOLERANCE: u64 = BYTES_A_SECOND / 10;
+
+/// What may be sent now.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Audio, never empty.
+    Audio(Bytes),
+    /// The request for the final transcript of the audio before it.
+    Finalize,
+}
 
 /// Positions are bytes of the call's audio, from the first.
 #[derive(Debug, Default)]
@@ -20,14 +35,19 @@ pub struct Replay {
     kept: VecDeque<Bytes>,
     /// Position of the first byte kept.
     kept_from: u64,
+    /// Position after the last byte kept.
+    kept_to: u64,
     /// How many pieces of `kept` went out on the present socket.
     sent_count: usize,
     /// Position of the next byte to send.
     sent_to: u64,
     /// Position where the present socket's clock began.
     base: u64,
-    /// When the present socket opened, for the rate; `None` while nothing was lost.
-    opened_at: Option<Instant>,
+    /// When the rate has made up for what was sent.
+    even_at: Option<Instant>,
+    /// The last finalize that is not answered: after which position.
+    finalize: Option<u64>,
+    finalize_sent: bool,
     settled: u64,
 }
 
@@ -36,134 +56,103 @@ fn duration_of(bytes: u64) -> Duration {
 }
 
 fn bytes_of(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX / BYTES_A_SECOND) * BYTES_A_SECOND / 1_000_000
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).saturating_mul(BYTES_A_SECOND) / 1_000_000
 }
 
 impl Replay {
     /// Adds audio of the caller.
-    pub fn push(&mut self, audio: Bytes) {
-        self.kept.push_back(audio);
-        while self.kept.iter().map(|piece| piece.len() as u64).sum::<u64>() > KEPT_MAX {
-            if self.drop_first().is_none() {
-                break;
-            }
+    pub fn push(&mut self, mut audio: Bytes) {
+        while !audio.is_empty() {
+            let piece = audio.split_to(audio.len().min(PIECE_MAX));
+            self.kept_to += piece.len() as u64;
+            self.kept.push_back(piece);
         }
-    }
-
-    /// The next piece that may be sent by now.
-    pub fn due(&mut self, now: Instant) -> Option<Bytes> {
-        let piece = self.kept.get(self.sent_count)?.clone();
-        if let Some(opened_at) = self.opened_at {
-            let elapsed = bytes_of(now.saturating_duration_since(opened_at));
-            if self.sent_to - self.base + piece.len() as u64 > BURST + elapsed + elapsed / 5 {
-                return None;
-            }
-        }
-        self.sent_count += 1;
-        self.sent_to += piece.len() as u64;
-        Some(piece)
-    }
-
-    /// True while pieces wait for the rate.
-    pub fn is_behind(&self) -> bool {
-        self.sent_count < self.kept.len()
-    }
-
-    /// A new socket is open: its clock starts at the first byte kept, and everything kept is due again.
-    pub fn reconnected(&mut self, now: Instant) {
-        self.opened_at = Some(now);
-        self.sent_count = 0;
-        self.sent_to = self.kept_from;
-        self.base = self.kept_from;
-    }
-
-    /// A point of the present socket's clock on the call's audio clock.
-    pub fn to_call(&self, offset: Duration) -> Duration {
-        duration_of(self.base) + offset
-    }
-
-    /// The transcript up to here is settled: its audio is not needed again.
-    pub fn settle(&mut self, end: Duration) {
-        self.settled = self.settled.max(bytes_of(end));
-        while self.sent_count > 0
-            && self.kept.front().is_some_and(|piece| self.kept_from + piece.len() as u64 <= self.settled)
-        {
+        while self.kept_to - self.kept_from > KEPT_MAX {
             self.drop_first();
         }
     }
 
-    /// Up to where the transcript is settled.
-    pub fn settled(&self) -> Duration {
-        duration_of(self.settled)
+    /// Asks for the final transcript of the audio so far; an earlier request that is not answered is part of it.
+    pub fn finalize(&mut self) {
+        self.finalize = Some(self.kept_to);
+        self.finalize_sent = false;
     }
 
-    fn drop_first(&mut self) -> Option<()> {
-        let piece = self.kept.pop_front()?;
-        self.kept_from += piece.len() as u64;
+    /// The next thing that may be sent by now, in the order of the call.
+    pub fn due(&mut self, now: Instant) -> Option<Due> {
+        if !self.finalize_sent && self.finalize.is_some_and(|after| after <= self.sent_to) {
+            self.finalize_sent = true;
+            return Some(Due::Finalize);
+        }
+        let piece = self.kept.get(self.sent_count)?;
+        let sending = SENDING_A_BYTE * u32::try_from(piece.len()).unwrap_or(u32::MAX);
+        let even_at = self.even_at.map_or(now, |at| at.max(now)) + sending;
+        if even_at > now + AHEAD_MAX {
+            return None;
+        }
+        self.even_at = Some(even_at);
+        self.sent_count += 1;
+        self.sent_to += piece.len() as u64;
+        Some(Due::Audio(piece.clone()))
+    }
+
+    /// True while something waits for the rate.
+    pub fn is_due_later(&self) -> bool {
+        self.sent_count < self.kept.len() || (self.finalize.is_some() && !self.finalize_sent)
+    }
+
+    /// A new socket is open: its clock starts at the first byte kept, everything kept is due again, and so is a finalize
+    /// whose answer was lost.
+    pub fn reconnected(&mut self) {
+        self.even_at = None;
+        self.sent_count = 0;
+        self.sent_to = self.kept_from;
+        self.base = self.kept_from;
+        self.finalize_sent = false;
+    }
+
+    /// A point of the present socket's clock on the call's audio clock; nothing lies after what was sent.
+    pub fn to_call(&self, offset: Duration) -> Duration {
+        duration_of(self.base).saturating_add(offset).min(duration_of(self.sent_to))
+    }
+
+    /// The transcript up to `end`, on the call's clock, is settled: its audio is not needed again. `over`: it may answer
+    /// a finalize.
+    pub fn settle(&mut self, end: Duration, over: bool) {
+        self.settled = self.settled.max(bytes_of(end).min(self.sent_to));
+        if over {
+            self.finalize = self.finalize.filter(|after| self.settled + ANSWER_TOLERANCE < *after);
+        }
+        while self.sent_count > 0 && self.kept_from < self.settled {
+            let done = self.settled - self.kept_from;
+            match self.kept.front_mut() {
+                Some(piece) if (piece.len() as u64) > done => {
+                    piece.advance(usize::try_from(done).unwrap_or(0));
+                    self.kept_from = self.settled;
+                }
+                _ => self.drop_first(),
+            }
+        }
+    }
+
+    /// How much of the call's audio was sent and is not settled.
+    pub fn unsettled(&self) -> Duration {
+        duration_of(self.sent_to.saturating_sub(self.settled.max(self.base)))
+    }
+
+    fn drop_first(&mut self) {
+        let Some(piece) = self.kept.pop_front() else { return };
+        let length = piece.len() as u64;
+        self.kept_from += length;
         if self.sent_count > 0 {
             self.sent_count -= 1;
         } else {
-            self.sent_to = self.kept_from;
+            // The socket never gets to hear it: its clock goes on with the audio after it.
+            self.sent_to += length;
+            self.base += length;
         }
-        Some(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn frame() -> Bytes {
-        Bytes::from_static(&[0xFF; 160])
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "an arbitrary origin for virtual time")]
-    fn origin() -> Instant {
-        Instant::now()
-    }
-
-    #[test]
-    fn settled_audio_is_forgotten_and_the_rest_is_sent_again_on_the_calls_clock() {
-        let t = origin();
-        let mut replay = Replay::default();
-        replay.reconnected(t);
-        for _ in 0..50 {
-            replay.push(frame());
-            assert!(replay.due(t + Duration::from_secs(1)).is_some());
-        }
-        replay.settle(Duration::from_millis(600));
-        replay.reconnected(t + Duration::from_secs(2));
-        let again = std::iter::from_fn(|| replay.due(t + Duration::from_secs(2))).count();
-        assert_eq!(again, 20);
-        assert_eq!(replay.to_call(Duration::from_millis(100)), Duration::from_millis(700));
-    }
-
-    #[test]
-    fn a_backlog_never_goes_faster_than_the_vendor_takes_it() {
-        let t = origin();
-        let mut replay = Replay::default();
-        for _ in 0..500 {
-            replay.push(frame());
-        }
-        replay.reconnected(t);
-        let mut sent = 0;
-        for step in 0..200u64 {
-            let now = t + Duration::from_millis(step * 20);
-            while let Some(piece) = replay.due(now) {
-                sent += piece.len() as u64;
-            }
-            assert!(sent <= BURST + step * 20 * 8 * 5 / 4);
-        }
-        assert!(sent > BURST + 3 * BYTES_A_SECOND);
-    }
-
-    #[test]
-    fn audio_beyond_the_limit_drops_the_oldest() {
-        let mut replay = Replay::default();
-        for _ in 0..1200 {
-            replay.push(frame());
-        }
-        replay.reconnected(origin());
-        assert_eq!(replay.to_call(Duration::ZERO), Duration::from_secs(4));
-    }
-}
+mod tests;

@@ -7,7 +7,13 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::tts::{Settings, Word};
+use crate::{
+    socket::primary_language,
+    tts::{Settings, Word},
+};
+
+/// No call lasts as long: a time beyond it is nonsense.
+const SECONDS_MAX: f64 = 86_400.0;
 
 /// What matters of a server message.
 #[derive(Debug, PartialEq)]
@@ -25,6 +31,11 @@ pub enum Incoming {
         context_id: String,
         /// In order.
         words: Vec<Word>,
+    },
+    /// A text of the context was spoken.
+    FlushDone {
+        /// Which.
+        context_id: String,
     },
     /// The context is over.
     Done {
@@ -72,7 +83,7 @@ pub fn generation(settings: &Settings, context_id: &str, transcript: &str, more:
         "model_id": settings.model,
         "transcript": transcript,
         "voice": {"mode": "id", "id": settings.voice_id},
-        "language": settings.language,
+        "language": primary_language(&settings.language),
         "continue": more,
         "max_buffer_delay_ms": 0,
         "output_format": {"container": "raw", "encoding": "pcm_mulaw", "sample_rate": 8000},
@@ -97,7 +108,9 @@ pub fn parse(text: &str) -> Incoming {
     let wire: Wire = match serde_json::from_str(text) {
         Ok(wire) => wire,
         Err(error) => {
-            return Incoming::Error { context_id: None, detail: format!("unreadable message: {error}") };
+            // The error's own text could quote what is spoken.
+            let detail = format!("unreadable message: {:?}", error.classify());
+            return Incoming::Error { context_id: None, detail };
         }
     };
     match (wire.kind.as_str(), wire.context_id) {
@@ -110,11 +123,10 @@ pub fn parse(text: &str) -> Incoming {
         ("timestamps", Some(context_id)) => {
             let times = wire.word_timestamps.unwrap_or(WordTimestamps { words: vec![], end: vec![] });
             let words = times.words.into_iter().zip(times.end);
-            let words = words
-                .map(|(text, end)| Word { text, end: Duration::try_from_secs_f64(end).unwrap_or_default() })
-                .collect();
+            let words = words.map(|(text, end)| Word { text, end: seconds(end) }).collect();
             Incoming::Words { context_id, words }
         }
+        ("flush_done", Some(context_id)) => Incoming::FlushDone { context_id },
         ("done", Some(context_id)) => Incoming::Done { context_id },
         ("error", context_id) => {
             let status = wire.status_code.unwrap_or_default();
@@ -124,6 +136,10 @@ pub fn parse(text: &str) -> Incoming {
         }
         _ => Incoming::Other,
     }
+}
+
+fn seconds(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value.clamp(0.0, SECONDS_MAX)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -157,7 +173,7 @@ mod tests {
         assert_eq!(words, vec![Word { text: "Hello,".into(), end: Duration::from_millis(420) }]);
         assert_eq!(
             parse(r#"{"type":"flush_done","context_id":"c","done":false,"flush_done":true}"#),
-            Incoming::Other
+            Incoming::FlushDone { context_id: "c".into() }
         );
         assert!(matches!(
             parse(r#"{"type":"chunk","context_id":"c","data":"?"}"#),
