@@ -1,6 +1,6 @@
 //! Logs to standard error, metrics in the Prometheus format, traces over OTLP where an endpoint is set.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider;
@@ -14,7 +14,7 @@ use crate::{Config, exit::Exit};
 const SECONDS: [f64; 14] =
     [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
-static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
+static METRICS: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
 
 /// Flushes traces when dropped.
 pub struct Telemetry {
@@ -69,12 +69,12 @@ fn tracer(endpoint: &url::Url) -> Result<SdkTracerProvider, Exit> {
 /// # Errors
 /// Another recorder is there already.
 pub fn metrics() -> Result<PrometheusHandle, Exit> {
-    if let Some(handle) = METRICS.get() {
+    let mut metrics = METRICS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*metrics {
         return Ok(handle.clone());
     }
     let handle = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
-        .and_then(PrometheusBuilder::install_recorder)
+        .install_recorder()
         .map_err(|error| Exit::internal(format!("metrics cannot be recorded: {error}")))?;
-    Ok(METRICS.get_or_init(|| handle).clone())
+    Ok(metrics.insert(handle).clone())
 }

@@ -37,7 +37,7 @@ impl Conversation {
             loop {
                 let message = match stream.message().await {
                     Ok(Some(message)) => Ok(message),
-                    Ok(None) => return,
+                    Ok(None) => Err(Status::unavailable("the conversation's stream ended")),
                     Err(status) => Err(status),
                 };
                 let last = message.is_err();

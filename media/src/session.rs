@@ -139,9 +139,9 @@ impl Session {
             let input = tokio::select! {
                 request = requests.message() => self.request(request),
                 Some(reading) = self.vad.recv() => self.edge(&reading),
-                event = self.stt.events.recv() => Some(stt_input(event)),
-                event = self.tts.events.recv() => Some(tts_input(event)),
-                response = self.conversation.responses.recv() => dialogue_input(response),
+                Some(event) = self.stt.events.recv() => Some(stt_input(event)),
+                Some(event) = self.tts.events.recv() => Some(tts_input(event)),
+                Some(response) = self.conversation.responses.recv() => dialogue_input(response),
                 Some((purpose, phrase)) = self.phrases.recv() => phrase_input(&self.call_id, purpose, phrase),
                 () = sleep_until(wake.into()) => Some(Input::Tick),
                 () = sleep_until(deadline) => {
@@ -368,40 +368,35 @@ fn phrase_input(call_id: &str, purpose: Purpose, phrase: Result<Arc<Phrase>, Str
     }
 }
 
-fn stt_input(event: Option<stt::Event>) -> Input {
+fn stt_input(event: stt::Event) -> Input {
     match event {
-        Some(stt::Event::Transcript(transcript)) => Input::Transcript(transcript),
-        Some(stt::Event::UtteranceEnd) => Input::UtteranceEnd,
-        Some(stt::Event::Reconnected { detail }) => Input::SttReconnected(detail),
-        Some(stt::Event::Unavailable { detail }) => Input::SttUnavailable(detail),
-        None => Input::SttUnavailable("the transcriber's task is gone".into()),
+        stt::Event::Transcript(transcript) => Input::Transcript(transcript),
+        stt::Event::UtteranceEnd => Input::UtteranceEnd,
+        stt::Event::Reconnected { detail } => Input::SttReconnected(detail),
+        stt::Event::Unavailable { detail } => Input::SttUnavailable(detail),
     }
 }
 
-fn tts_input(event: Option<tts::Event>) -> Input {
+fn tts_input(event: tts::Event) -> Input {
     match event {
-        Some(tts::Event::Audio { take, payload }) => Input::SpeechAudio { take, payload },
-        Some(tts::Event::Words { take, words }) => Input::SpeechWords { take, words },
-        Some(tts::Event::Done { take }) => Input::SpeechDone { take },
-        Some(tts::Event::Lost { take, detail }) => Input::SpeechLost { take, detail },
-        Some(tts::Event::Unavailable { detail }) => Input::TtsUnavailable(detail),
-        None => Input::TtsUnavailable("the synthesizer's task is gone".into()),
+        tts::Event::Audio { take, payload } => Input::SpeechAudio { take, payload },
+        tts::Event::Words { take, words } => Input::SpeechWords { take, words },
+        tts::Event::Done { take } => Input::SpeechDone { take },
+        tts::Event::Lost { take, detail } => Input::SpeechLost { take, detail },
+        tts::Event::Unavailable { detail } => Input::TtsUnavailable(detail),
     }
 }
 
-fn dialogue_input(response: Option<Result<dialogue::ConverseResponse, Status>>) -> Option<Input> {
+fn dialogue_input(response: Result<dialogue::ConverseResponse, Status>) -> Option<Input> {
     let response = match response {
-        Some(Ok(response)) => response,
-        Some(Err(status)) => return Some(Input::DialogueUnavailable(format!("{:?}", status.code()))),
-        None => return Some(Input::DialogueUnavailable("the conversation's stream ended".into())),
+        Ok(response) => response,
+        Err(status) => return Some(Input::DialogueUnavailable(format!("{:?}", status.code()))),
     };
     let epoch = response.epoch;
     match response.event? {
         converse_response::Event::Started(_) => None,
         converse_response::Event::Segment(segment) => Some(Input::Segment { epoch, text: segment.text }),
-        converse_response::Event::ReplyDone(done) => {
-            Some(Input::ReplyDone { epoch, end_call: done.end_call })
-        }
+        converse_response::Event::ReplyDone(done) => Some(Input::ReplyDone { epoch, end_call: done.end_call }),
         converse_response::Event::ReplyFailed(failed) => {
             Some(Input::ReplyFailed { epoch, apology: failed.apology, fatal: failed.fatal })
         }
