@@ -50,7 +50,7 @@ impl Transcriber for Deepgram {
             unanswered: 0,
         };
         tokio::spawn(worker.run());
-        Session { commands, events }
+        Session { commands, events, decides_turns: false }
     }
 }
 

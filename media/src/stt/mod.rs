@@ -1,6 +1,13 @@
 //! PORT: speech to text as a stream.
+//!
+//! A transcriber either writes down what is said and leaves the end of the caller's turn to others, or it decides turns
+//! itself. One that does says so in [`Session::decides_turns`], and then its decision counts: it sends
+//! [`Event::EndOfTurn`] once for each turn and never a final [`Transcript`]. Its events keep to
+//! `Transcript* (LikelyEndOfTurn TurnResumed Transcript*)* [LikelyEndOfTurn] EndOfTurn`: each text is the whole turn so
+//! far, and an `EndOfTurn` right after a `LikelyEndOfTurn` has the same text.
 
 pub mod deepgram;
+pub mod flux;
 
 use std::time::Duration;
 
@@ -29,7 +36,8 @@ pub struct Settings {
 pub enum Command {
     /// The caller's audio as the carrier sent it: mu-law, 8 kHz.
     Audio(Bytes),
-    /// The caller seems to have stopped: give the final transcript of the audio before it. Kept until it is answered.
+    /// The caller seems to have stopped: give the final transcript of the audio before it. Kept until it is answered; a
+    /// transcriber that decides turns ignores it.
     Finalize,
 }
 
@@ -54,6 +62,24 @@ pub enum Event {
     Transcript(Transcript),
     /// No word came for a while after the last one: whatever is final is all there is.
     UtteranceEnd,
+    /// The vendor has decided that the caller's turn is over. Only of a transcriber that decides turns.
+    EndOfTurn {
+        /// All words of the turn. Never empty.
+        text: String,
+        /// Up to where the vendor had listened, from the first audio sent; the silence that it waited for is part of it.
+        end: Duration,
+    },
+    /// The turn is probably over: an answer may be prepared, and must not be played before `EndOfTurn`. Only of a
+    /// transcriber that decides turns.
+    LikelyEndOfTurn {
+        /// All words of the turn so far. Never empty.
+        text: String,
+        /// As in `EndOfTurn`.
+        end: Duration,
+    },
+    /// The caller goes on, or the vendor's socket was lost before it decided: what was prepared since `LikelyEndOfTurn`
+    /// is stale.
+    TurnResumed,
     /// The socket was lost and is back; audio since the last final transcript was sent again.
     Reconnected {
         /// Why it was lost, for the log.
@@ -72,6 +98,8 @@ pub struct Session {
     pub commands: mpsc::Sender<Command>,
     /// At most 64 events wait.
     pub events: mpsc::Receiver<Event>,
+    /// The transcriber's own [`Event::EndOfTurn`] ends the caller's turns; nobody else's guess does.
+    pub decides_turns: bool,
 }
 
 /// Opens transcription sessions.
@@ -79,4 +107,18 @@ pub trait Transcriber: Send + Sync {
     /// Opens a session at once; the socket is dialled behind it and audio is kept meanwhile. The caller runs inside a
     /// tokio runtime.
     fn open(&self, settings: Settings) -> Session;
+}
+
+/// Opens each session with the adapter of the model that its settings name.
+#[derive(Debug, Default)]
+pub struct ByModel;
+
+impl Transcriber for ByModel {
+    fn open(&self, settings: Settings) -> Session {
+        if settings.model.starts_with("flux") {
+            flux::Flux.open(settings)
+        } else {
+            deepgram::Deepgram.open(settings)
+        }
+    }
 }
