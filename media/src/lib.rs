@@ -64,7 +64,7 @@ impl Media {
             vad: vad::Pool::start(&config.vad, config.vad_threads)?,
             dialogue,
             directory: Directory::new(routing, agents),
-            stt: Box::new(stt::deepgram::Deepgram),
+            stt: Box::new(stt::ByModel),
             phrases: Phrases::new(tts.clone()),
             tts,
             drain,

@@ -24,7 +24,7 @@ use tonic::{Status, Streaming};
 use crate::{
     Inner,
     conversation::Conversation,
-    pipeline::{AUDIO_GAP, Input, Output, Phrase, Pipeline},
+    pipeline::{self, AUDIO_GAP, Input, Output, Phrase, Pipeline, Purpose},
     stt, tts, turn, vad,
     vad::{Edges, Reading, VadStream},
 };
@@ -33,6 +33,8 @@ use crate::{
 const GATEWAY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Far enough away to mean never.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
+/// How long after a key the next one may take, where the agent does not say.
+const DTMF_TIMEOUT: Duration = Duration::from_secs(3);
 /// 20 ms of mu-law.
 const FRAME: Duration = Duration::from_millis(20);
 const BYTES_A_MS: usize = 8;
@@ -46,12 +48,6 @@ pub struct Keys {
     pub cartesia: Pii<String>,
 }
 
-/// What a phrase is for.
-enum Purpose {
-    Greeting,
-    Apology,
-}
-
 /// One media stream of a call.
 pub struct Session {
     call_id: String,
@@ -61,7 +57,7 @@ pub struct Session {
     vad: VadStream,
     edges: Edges,
     conversation: Conversation,
-    phrases: mpsc::Receiver<(Purpose, Result<Arc<Phrase>, String>)>,
+    phrases: mpsc::Receiver<PhraseResult>,
     responses: mpsc::Sender<Result<StreamCallResponse, Status>>,
     drain: Drain,
     _in_flight: InFlight,
@@ -97,16 +93,18 @@ impl Session {
         let stt = media.stt.open(stt::Settings {
             base_url: media.config.deepgram_base_url.clone(),
             api_key: keys.deepgram.clone(),
-            model: media.config.deepgram_model.clone(),
+            model: match &agent.listening {
+                Some(listening) if !listening.model.is_empty() => listening.model.clone(),
+                _ => media.config.deepgram_model.clone(),
+            },
             language: agent.language.clone(),
             call_id: call.call_id.clone(),
         });
-        let greeting = if epoch == 0 { agent.greeting.as_str() } else { "" };
-        let phrases = fetch_phrases(media, &tts_settings, greeting, &agent.apology);
+        let phrases = fetch_phrases(media, &tts_settings, lines(agent, epoch == 0));
         let conversation = Conversation::open(media.dialogue.clone());
         let mut session = Self {
             call_id: call.call_id.clone(),
-            core: Pipeline::new(turn_config(agent), epoch, clock::now()),
+            core: Pipeline::new(core_config(agent, stt.decides_turns), epoch, clock::now()),
             stt,
             tts: media.tts.open(tts_settings),
             vad,
@@ -193,8 +191,8 @@ impl Session {
             stream_call_request::Event::MarkReached(mark) if mark.cleared => None,
             stream_call_request::Event::MarkReached(mark) => Some(Input::MarkReached(mark.name)),
             stream_call_request::Event::Dtmf(dtmf) => {
-                tracing::info!(call_id = self.call_id, digit = %Pii::new(dtmf.digit), "key pressed");
-                None
+                tracing::info!(call_id = self.call_id, digit = %Pii::new(&dtmf.digit), "key pressed");
+                dtmf.digit.chars().next().map(Input::Key)
             }
             stream_call_request::Event::Stop(stop) => {
                 self.ended = Some(stop.reason());
@@ -219,11 +217,11 @@ impl Session {
         }
         self.carrier_offset = offset + duration_of(frame.payload.len());
         self.hear(frame.payload);
-        self.core.audio_arrived(self.audio_offset, clock::now());
     }
 
     fn hear(&mut self, audio: Bytes) {
         self.audio_offset += duration_of(audio.len());
+        self.core.audio_arrived(&audio, self.audio_offset, clock::now());
         self.vad.submit_mulaw(&audio);
         if self.stt.commands.try_send(stt::Command::Audio(audio)).is_err() {
             metrics::counter!("trunkline_audio_dropped_frames_total", "to" => "stt").increment(1);
@@ -249,8 +247,12 @@ impl Session {
                 Output::Speak { take, text } => self.speak(tts::Command::Speak { take, text }).await,
                 Output::SpeakEnd { take } => self.speak(tts::Command::Finish { take }).await,
                 Output::SpeakCancel { take } => self.speak(tts::Command::Cancel { take }).await,
-                Output::UserTurn { epoch, text } => {
-                    self.converse(epoch, converse_request::Event::UserTurn(dialogue::UserTurn { text }));
+                Output::UserTurn { epoch, text, tentative } => {
+                    let turn = dialogue::UserTurn { text, tentative };
+                    self.converse(epoch, converse_request::Event::UserTurn(turn));
+                }
+                Output::Confirm { epoch } => {
+                    self.converse(epoch, converse_request::Event::Confirm(dialogue::Confirm {}));
                 }
                 Output::Heard { epoch, text, interrupted } => {
                     let heard = dialogue::Heard { text, interrupted };
@@ -323,46 +325,65 @@ fn duration_of(bytes: usize) -> Duration {
     Duration::from_micros(bytes as u64 * 1000 / BYTES_A_MS as u64)
 }
 
-fn turn_config(agent: &Agent) -> turn::Config {
-    let settings = agent.turn.unwrap_or_default();
-    let or =
-        |value: Option<_>, default_ms| value.as_ref().map_or(Duration::from_millis(default_ms), from_wire);
-    turn::Config {
-        endpointing_delay_min: or(settings.endpointing_delay_min, 300),
-        endpointing_delay_max: or(settings.endpointing_delay_max, 2000),
-        barge_in_duration_min: or(settings.barge_in_duration_min, 120),
+/// What the agent says about turns, silences and keys.
+fn core_config(agent: &Agent, decides_turns: bool) -> pipeline::Config {
+    let turn = turn::Config { transcriber_decides: decides_turns, ..turn::Config::of(agent) };
+    let settings = agent.turn.clone().unwrap_or_default();
+    pipeline::Config {
+        turn,
+        idle_timeout: settings.idle_timeout.as_ref().map(from_wire),
+        duration_max: agent.call_duration_max.as_ref().map(from_wire),
+        dtmf_timeout: settings.dtmf_timeout.as_ref().map_or(DTMF_TIMEOUT, from_wire),
+        dtmf_terminator: settings.dtmf_terminator.chars().next(),
     }
 }
 
+type PhraseResult = (Purpose, Result<Arc<Phrase>, String>);
+
+/// The agent's lines, in the order they may be needed.
+fn lines(agent: &Agent, greet: bool) -> Vec<(Purpose, String)> {
+    let phrases = agent.phrases.clone().unwrap_or_default();
+    let mut lines = Vec::new();
+    if greet {
+        lines.push((Purpose::Greeting, agent.greeting.clone()));
+    }
+    lines.push((Purpose::Apology, agent.apology.clone()));
+    lines.extend(phrases.fillers.into_iter().enumerate().map(|(n, text)| (Purpose::Filler(n), text)));
+    lines.push((Purpose::Reprompt, phrases.reprompt));
+    lines.extend(phrases.idle_prompts.into_iter().enumerate().map(|(n, text)| (Purpose::IdlePrompt(n), text)));
+    lines.push((Purpose::IdleGoodbye, phrases.idle_goodbye));
+    lines.push((Purpose::DurationWarning, phrases.duration_warning));
+    lines.push((Purpose::DurationGoodbye, phrases.duration_goodbye));
+    lines.retain(|(_, text)| !text.is_empty());
+    lines
+}
+
+/// Gets the lines one after the other, so that a first call does not open a socket for each of them.
 fn fetch_phrases(
     media: &Arc<Inner>,
     settings: &tts::Settings,
-    greeting: &str,
-    apology: &str,
-) -> mpsc::Receiver<(Purpose, Result<Arc<Phrase>, String>)> {
-    let (sender, receiver) = mpsc::channel(2);
-    for (purpose, text) in [(Purpose::Greeting, greeting), (Purpose::Apology, apology)] {
-        if text.is_empty() {
-            continue;
+    lines: Vec<(Purpose, String)>,
+) -> mpsc::Receiver<PhraseResult> {
+    let (sender, receiver) = mpsc::channel(lines.len().max(1));
+    let (media, settings) = (media.clone(), settings.clone());
+    tokio::spawn(async move {
+        for (purpose, text) in lines {
+            let phrase = media.phrases.get(settings.clone(), &text).await;
+            if sender.send((purpose, phrase)).await.is_err() {
+                return;
+            }
         }
-        let (media, settings, text, sender) =
-            (media.clone(), settings.clone(), text.to_owned(), sender.clone());
-        tokio::spawn(async move {
-            let phrase = media.phrases.get(settings, &text).await;
-            let _ = sender.send((purpose, phrase)).await;
-        });
-    }
+    });
     receiver
 }
 
 fn phrase_input(call_id: &str, purpose: Purpose, phrase: Result<Arc<Phrase>, String>) -> Option<Input> {
     match (purpose, phrase) {
-        (Purpose::Greeting, Ok(phrase)) => Some(Input::Greeting(phrase)),
-        (Purpose::Apology, Ok(phrase)) => Some(Input::Apology(phrase)),
+        (purpose, Ok(phrase)) => Some(Input::Phrase(purpose, phrase)),
         // A call that cannot greet cannot speak at all.
         (Purpose::Greeting, Err(detail)) => Some(Input::TtsUnavailable(detail)),
-        (Purpose::Apology, Err(detail)) => {
-            tracing::warn!(call_id, detail, "the apology could not be synthesised");
+        (purpose, Err(detail)) => {
+            tracing::warn!(call_id, ?purpose, detail, "a line could not be synthesised");
             None
         }
     }
@@ -372,6 +393,9 @@ fn stt_input(event: stt::Event) -> Input {
     match event {
         stt::Event::Transcript(transcript) => Input::Transcript(transcript),
         stt::Event::UtteranceEnd => Input::UtteranceEnd,
+        stt::Event::EndOfTurn { text, end } => Input::EndOfTurn { text, end },
+        stt::Event::LikelyEndOfTurn { text, end } => Input::LikelyEndOfTurn { text, end },
+        stt::Event::TurnResumed => Input::TurnResumed,
         stt::Event::Reconnected { detail } => Input::SttReconnected(detail),
         stt::Event::Unavailable { detail } => Input::SttUnavailable(detail),
     }

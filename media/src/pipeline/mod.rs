@@ -1,10 +1,15 @@
 //! CORE of a call in this role: composes turn-taking and playout behind one input and one output.
 //!
 //! Every utterance of the agent has an epoch, and nothing of an older epoch has any effect. On a barge-in the clear is
-//! the first output, before the synthesis and the reply are cancelled and the heard words are told.
+//! the first output; the reply is kept until words confirm the barge-in, and goes on from its first unheard word if
+//! none do.
 
+mod end;
+mod input;
 mod output;
+mod sound;
 mod speech;
+mod wait;
 
 use std::{
     collections::VecDeque,
@@ -12,125 +17,54 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use proto::types::v1::{AgentTurn, BargeIn, CallerTurn, EndReason, VendorFault, call_event::Event};
+use proto::types::v1::{
+    AgentTurn, BargeIn, CallerTurn, EndReason, FalseBargeIn, ReplyDiscarded, VendorFault, call_event::Event,
+};
 
+pub use input::{Input, Phrase, Purpose};
 pub use output::Output;
 
 use crate::{
     latency::Stamps,
-    playout::{self, Playout},
-    stt::Transcript,
-    tts::{Take, Word},
+    playout::{self, Cut, Kind, Playout},
+    tts::Take,
     turn::{self, Agent, Turn, TurnTaker},
     vad::Edge,
 };
+use end::Ending;
+use sound::Ear;
+use wait::Waits;
 
 /// How long a reply may make no progress before the caller hears an apology.
 const STALL: Duration = Duration::from_secs(8);
+/// The same where there are no fillers to break the silence.
+const STALL_WITHOUT_FILLERS: Duration = Duration::from_millis(3700);
 /// Lateness of a frame that only missing audio explains. Shorter gaps are filled with silence before they come here.
 pub const AUDIO_GAP: Duration = Duration::from_millis(1000);
-/// How often the synthesis of one utterance is taken again.
+/// How often the synthesis of one utterance is taken again after a fault.
 const RETAKES_MAX: u32 = 2;
 
-/// Speech that was synthesised before the call: the greeting, the apology.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Phrase {
-    /// The words.
-    pub text: String,
-    /// mu-law, 8 kHz.
-    pub audio: Bytes,
-    /// Word times.
-    pub words: Vec<Word>,
-}
-
-/// What the core is told.
-#[derive(Debug, Clone)]
-pub enum Input {
-    /// An edge of the caller's speech, on the audio clock.
-    Speech(Edge),
-    /// Words of the caller.
-    Transcript(Transcript),
-    /// No word for a while.
-    UtteranceEnd,
-    /// The transcriber's socket was lost and is back.
-    SttReconnected(String),
-    /// The transcriber is gone for good.
-    SttUnavailable(String),
-    /// The greeting is there: say it, unless the caller has taken the floor.
-    Greeting(Arc<Phrase>),
-    /// The apology is there, for when it is needed.
-    Apology(Arc<Phrase>),
-    /// A piece of the reply.
-    Segment {
-        /// Whose.
-        epoch: i64,
-        /// The words.
-        text: String,
-    },
-    /// The reply is complete.
-    ReplyDone {
-        /// Whose.
-        epoch: i64,
-        /// Hang up when it was heard.
-        end_call: bool,
-    },
-    /// The reply broke off.
-    ReplyFailed {
-        /// Whose.
-        epoch: i64,
-        /// What to say instead.
-        apology: String,
-        /// Hang up after it.
-        fatal: bool,
-    },
-    /// The model's first token came.
-    FirstToken {
-        /// Whose.
-        epoch: i64,
-    },
-    /// The dialogue role is gone.
-    DialogueUnavailable(String),
-    /// Synthesised audio.
-    SpeechAudio {
-        /// Whose.
-        take: Take,
-        /// mu-law, 8 kHz.
-        payload: Bytes,
-    },
-    /// Word times of it.
-    SpeechWords {
-        /// Whose.
-        take: Take,
-        /// In order.
-        words: Vec<Word>,
-    },
-    /// A take is complete.
-    SpeechDone {
-        /// Which.
-        take: Take,
-    },
-    /// A take broke off.
-    SpeechLost {
-        /// Which.
-        take: Take,
-        /// Why.
-        detail: String,
-    },
-    /// The synthesizer is gone for good.
-    TtsUnavailable(String),
-    /// A mark came back; cleared ones are not told.
-    MarkReached(String),
-    /// The media stream is over.
-    StreamStopped,
-    /// Time passed.
-    Tick,
+/// The settings of an agent that this core needs.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Turn-taking.
+    pub turn: turn::Config,
+    /// How long both may be silent; `None`: for ever.
+    pub idle_timeout: Option<Duration>,
+    /// The longest call; `None`: no limit of the agent's.
+    pub duration_max: Option<Duration>,
+    /// How long after a key the next one may take.
+    pub dtmf_timeout: Duration,
+    /// The key that ends an entry.
+    pub dtmf_terminator: Option<char>,
 }
 
 /// The reply that is being made or spoken.
 #[derive(Debug)]
 struct Reply {
     epoch: i64,
+    /// The words it answers, while they are not certain.
+    tentative: Option<String>,
     take: u32,
     /// The present take still accepts text.
     take_open: bool,
@@ -138,9 +72,23 @@ struct Reply {
     has_text: bool,
     /// No more text will come.
     text_done: bool,
+    /// A barge-in that is not confirmed: text is kept, nothing is spoken.
+    paused: bool,
+    /// Text that came while paused.
+    kept: String,
     retakes: u32,
+    /// When the model was asked for good.
+    asked_at: Instant,
     stall_at: Option<Instant>,
     stamps: Option<Stamps>,
+}
+
+/// A floor that was taken by sound and is not confirmed.
+#[derive(Debug)]
+struct Taken {
+    onset: Instant,
+    cleared_at: Instant,
+    cuts: Vec<Cut>,
 }
 
 /// The core of one call.
@@ -152,41 +100,42 @@ pub struct Pipeline {
     audio_origin: Option<Instant>,
     turn: TurnTaker,
     playout: Playout,
+    ear: Ear,
+    waits: Waits,
     epoch: i64,
     reply: Option<Reply>,
-    apology: Option<Arc<Phrase>>,
-    /// Hang up with this reason once what is being said was heard.
-    ending: Option<EndReason>,
-    /// The end cannot be interrupted.
-    failed: bool,
-    over: bool,
+    taken: Option<Taken>,
+    phrases: Vec<(Purpose, Arc<Phrase>)>,
+    ending: Ending,
     outputs: VecDeque<Output>,
 }
 
 impl Pipeline {
     /// A call whose media stream starts now, after an utterance of epoch `epoch` on an earlier stream, or 0.
-    pub fn new(config: turn::Config, epoch: i64, now: Instant) -> Self {
+    pub fn new(config: Config, epoch: i64, now: Instant) -> Self {
         Self {
             origin: now,
             audio_origin: None,
-            turn: TurnTaker::new(config),
+            turn: TurnTaker::new(config.turn.clone()),
             playout: Playout::default(),
+            ear: Ear::default(),
+            waits: Waits::new(&config, now),
             epoch,
             reply: None,
-            apology: None,
-            ending: None,
-            failed: false,
-            over: false,
+            taken: None,
+            phrases: Vec::new(),
+            ending: Ending::default(),
             outputs: VecDeque::new(),
         }
     }
 
-    /// Notes that the caller's audio up to `offset` arrived now: ties the audio clock to time. The least delayed frame
+    /// Takes the caller's audio up to `offset`, which arrived now: ties the audio clock to time. The least delayed frame
     /// counts, until one is so late that audio must be missing.
-    pub fn audio_arrived(&mut self, offset: Duration, now: Instant) {
+    pub fn audio_arrived(&mut self, frame: &[u8], offset: Duration, now: Instant) {
         let origin = now.checked_sub(offset).unwrap_or(now);
         let known = self.audio_origin.filter(|known| origin <= *known + AUDIO_GAP);
         self.audio_origin = Some(known.map_or(origin, |known| known.min(origin)));
+        self.ear.hear(frame, self.turn.is_speaking());
     }
 
     /// Takes an input. Drain [`Pipeline::poll`] before the next.
@@ -194,21 +143,31 @@ impl Pipeline {
         match input {
             Input::Speech(Edge::SpeechStarted { at_ms }) => {
                 let at = self.instant(Duration::from_millis(at_ms), now);
+                self.ear.onset();
                 self.turn.handle(turn::Input::SpeechStarted { at }, now);
             }
             Input::Speech(Edge::SpeechEnded { at_ms }) => {
                 let offset = Duration::from_millis(at_ms);
                 let at = self.instant(offset, now);
+                self.listen(now);
                 self.turn.handle(turn::Input::SpeechEnded { at, offset }, now);
             }
             Input::Transcript(transcript) => self.turn.handle(turn::Input::Transcript(transcript), now),
             Input::UtteranceEnd => self.turn.handle(turn::Input::UtteranceEnd, now),
+            Input::EndOfTurn { text, end } => {
+                self.turn.handle(turn::Input::VendorEndOfTurn { text, end }, now);
+            }
+            Input::LikelyEndOfTurn { text, end } => {
+                self.turn.handle(turn::Input::VendorLikelyEndOfTurn { text, end }, now);
+            }
+            Input::TurnResumed => self.turn.handle(turn::Input::VendorTurnResumed, now),
+            Input::Key(key) => self.key(key, now),
             Input::SttReconnected(detail) => self.vendor_fault("deepgram", detail, now),
             Input::SttUnavailable(detail) => self.fail("deepgram", detail, EndReason::SttFailed, now),
             Input::DialogueUnavailable(detail) => self.fail("anthropic", detail, EndReason::LlmFailed, now),
             Input::TtsUnavailable(detail) => self.fail("cartesia", detail, EndReason::TtsFailed, now),
-            Input::Greeting(phrase) => self.greet(&phrase, now),
-            Input::Apology(phrase) => self.apology = Some(phrase),
+            Input::Phrase(Purpose::Greeting, phrase) => self.greet(&phrase, now),
+            Input::Phrase(purpose, phrase) => self.phrases.push((purpose, phrase)),
             Input::MarkReached(name) => self.playout.mark_reached(&name, now),
             Input::StreamStopped => self.stopped(now),
             Input::Tick => self.tick(now),
@@ -224,8 +183,11 @@ impl Pipeline {
 
     /// When a tick is due.
     pub fn wake_at(&self) -> Option<Instant> {
+        if self.ending.over {
+            return None;
+        }
         let stall = self.reply.as_ref().and_then(|reply| reply.stall_at);
-        [self.turn.wake_at(), self.playout.wake_at(), stall].into_iter().flatten().min()
+        [self.turn.wake_at(), self.playout.wake_at(), stall, self.waits.wake_at()].into_iter().flatten().min()
     }
 
     /// The epoch of the newest utterance.
@@ -234,11 +196,13 @@ impl Pipeline {
     }
 
     fn tick(&mut self, now: Instant) {
+        self.listen(now);
         self.turn.handle(turn::Input::Tick, now);
         self.playout.tick(now);
         if self.reply.as_ref().and_then(|reply| reply.stall_at).is_some_and(|at| at <= now) {
             self.stalled(now);
         }
+        self.tick_waits(now);
     }
 
     /// Carries decisions of one core into the other until both are quiet.
@@ -249,31 +213,39 @@ impl Pipeline {
             } else if let Some(output) = self.playout.poll() {
                 self.playout_output(output, now);
             } else {
-                return;
+                break;
             }
         }
+        self.note_waits(now);
     }
 
     fn turn_output(&mut self, output: turn::Output, now: Instant) {
         match output {
             turn::Output::Finalize => self.outputs.push_back(Output::Finalize),
+            turn::Output::LikelyEndOfTurn { text } => self.likely(text, now),
+            turn::Output::TurnResumed => self.discard_tentative(now),
             turn::Output::EndOfTurn(turn) => self.end_of_turn(turn, now),
             turn::Output::BargeIn { onset } => self.barge_in(onset, now),
-            turn::Output::TurnContinues => {
-                self.discard_reply(now);
-            }
+            turn::Output::BargeInConfirmed => self.confirm_barge_in(now),
+            turn::Output::FalseBargeIn => self.resume(now),
+            turn::Output::TurnContinues => self.discard_reply(now),
+            turn::Output::NoWords => self.reprompt(now),
         }
     }
 
     fn playout_output(&mut self, output: playout::Output, now: Instant) {
         match output {
-            playout::Output::Frame { epoch, payload } => {
-                if let Some(stamps) = self.stamps(epoch)
-                    && stamps.first_frame_sent.is_none()
-                {
-                    stamps.first_frame_sent = Some(now);
+            playout::Output::Frame { epoch, kind, payload } => {
+                if kind != Kind::Filler {
+                    self.waits.answered();
+                    if let Some(stamps) = self.stamps(epoch) {
+                        stamps.first_frame_sent.get_or_insert(now);
+                    }
                 }
-                self.set_agent(Agent::Audible, now);
+                let agent = if self.ending.is_final { Agent::Uninterruptible } else { Agent::Audible };
+                self.set_agent(agent, now);
+                self.turn.spoken(self.playout.spoken());
+                self.ear.say(&payload);
                 self.outputs.push_back(Output::Frame { epoch, payload });
             }
             playout::Output::Mark { epoch, name } => self.outputs.push_back(Output::Mark { epoch, name }),
@@ -285,141 +257,190 @@ impl Pipeline {
                     self.event(event, now);
                 }
             }
-            playout::Output::Finished { epoch, text } => self.finished(epoch, &text, now),
+            playout::Output::Finished { epoch, kind, text } => self.finished(epoch, kind, &text, now),
+        }
+    }
+
+    /// The model may begin; nothing is said before the end of the turn is certain.
+    fn likely(&mut self, text: String, now: Instant) {
+        if self.ending.reason.is_some() || self.reply.is_some() || !self.playout.is_empty() {
+            return;
+        }
+        self.epoch += 1;
+        self.outputs.push_back(Output::UserTurn { epoch: self.epoch, text: text.clone(), tentative: true });
+        self.reply = Some(Reply::new(self.epoch, Some(text), now));
+    }
+
+    fn discard_tentative(&mut self, now: Instant) {
+        if let Some(reply) = self.reply.take_if(|reply| reply.tentative.is_some()) {
+            self.playout.cut(now);
+            self.cancel(&reply);
+            self.event(Event::ReplyDiscarded(ReplyDiscarded {}), now);
         }
     }
 
     fn end_of_turn(&mut self, turn: Turn, now: Instant) {
-        if self.ending.is_some() || self.over {
+        if self.ending.is_final || self.ending.over {
             return;
         }
-        self.epoch += 1;
-        self.event(Event::CallerTurn(CallerTurn { text: turn.text.clone() }), now);
-        self.outputs.push_back(Output::UserTurn { epoch: self.epoch, text: turn.text });
-        self.reply = Some(Reply::new(
-            self.epoch,
-            Some(now + STALL),
-            Some(Stamps {
-                end_of_speech: Some(turn.end_of_speech),
-                transcript: turn.transcript_at,
-                end_of_turn: Some(now),
-                ..Stamps::default()
-            }),
-        ));
+        self.waits.caller_turn();
+        if !self.reply.as_ref().is_some_and(|reply| reply.tentative.as_ref() == Some(&turn.text)) {
+            self.discard_tentative(now);
+            self.discard_reply(now);
+            self.epoch += 1;
+            let text = turn.text.clone();
+            self.outputs.push_back(Output::UserTurn { epoch: self.epoch, text, tentative: false });
+            self.reply = Some(Reply::new(self.epoch, None, now));
+        } else {
+            self.outputs.push_back(Output::Confirm { epoch: self.epoch });
+        }
+        self.event(Event::CallerTurn(CallerTurn { text: turn.text }), now);
+        let stall = self.stall();
+        if let Some(reply) = &mut self.reply {
+            reply.tentative = None;
+            reply.asked_at = now;
+            reply.stall_at = Some(now + stall);
+            let stamps = reply.stamps.get_or_insert_default();
+            stamps.end_of_speech = Some(turn.end_of_speech);
+            stamps.transcript = turn.transcript_at;
+            stamps.end_of_turn = Some(now);
+        }
+        self.playout.release(self.epoch, now);
     }
 
+    /// The caller seems to take the floor: silence first, whatever it turns out to be.
     fn barge_in(&mut self, onset: Instant, now: Instant) {
-        if self.failed || self.over {
-            return self.set_agent(Agent::Audible, now);
-        }
-        self.ending = None;
-        if self.discard_reply(now) {
-            let onset_to_clear = Some(proto::to_wire(now.saturating_duration_since(onset)));
-            self.event(Event::BargeIn(BargeIn { onset_to_clear }), now);
-        }
-    }
-
-    /// Drops what is being made or spoken, tells what was heard of it, and returns true if there was something audible.
-    fn discard_reply(&mut self, now: Instant) -> bool {
-        let cut = self.playout.cut(now);
-        let audible = cut.as_ref().is_some_and(|cut| cut.started);
-        if let Some(cut) = cut.as_ref().filter(|cut| cut.started) {
+        let cuts = self.playout.cut(now);
+        if let Some(cut) = cuts.iter().find(|cut| cut.started) {
             self.outputs.push_back(Output::Clear { epoch: cut.epoch });
         }
-        if let Some(reply) = self.reply.take() {
+        if let Some(reply) = &mut self.reply {
+            reply.paused = true;
+            reply.stall_at = None;
             if reply.has_text {
                 self.outputs.push_back(Output::SpeakCancel { take: reply.current() });
             }
+        }
+        self.taken = Some(Taken { onset, cleared_at: now, cuts });
+    }
+
+    /// Words have come: the reply is over, and what was heard of it is all that was said.
+    fn confirm_barge_in(&mut self, now: Instant) {
+        let Some(taken) = self.taken.take() else { return };
+        self.ending.reason = None;
+        if let Some(reply) = self.reply.take() {
             self.outputs.push_back(Output::CancelReply { epoch: reply.epoch });
         }
-        if let Some(cut) = cut {
-            if cut.started {
+        self.tell_cuts(taken.cuts, now);
+        let onset_to_clear = Some(proto::to_wire(taken.cleared_at.saturating_duration_since(taken.onset)));
+        self.event(Event::BargeIn(BargeIn { onset_to_clear }), now);
+        self.set_agent(Agent::Silent, now);
+    }
+
+    /// Drops what is being made or spoken, and tells what was heard of it.
+    fn discard_reply(&mut self, now: Instant) {
+        let mut cuts = self.taken.take().map_or_else(Vec::new, |taken| taken.cuts);
+        let fresh = self.playout.cut(now);
+        if let Some(cut) = fresh.iter().find(|cut| cut.started) {
+            self.outputs.push_back(Output::Clear { epoch: cut.epoch });
+        }
+        cuts.extend(fresh);
+        if let Some(reply) = self.reply.take() {
+            self.cancel(&reply);
+        }
+        self.tell_cuts(cuts, now);
+        self.set_agent(Agent::Silent, now);
+    }
+
+    fn cancel(&mut self, reply: &Reply) {
+        if reply.has_text && !reply.paused {
+            self.outputs.push_back(Output::SpeakCancel { take: reply.current() });
+        }
+        self.outputs.push_back(Output::CancelReply { epoch: reply.epoch });
+    }
+
+    fn tell_cuts(&mut self, cuts: Vec<Cut>, now: Instant) {
+        for cut in cuts.into_iter().filter(|cut| cut.kind != Kind::Filler) {
+            if cut.started || !cut.heard_text.is_empty() {
                 let heard_text = cut.heard_text.clone();
                 self.event(Event::AgentTurn(AgentTurn { heard_text, interrupted: true }), now);
             }
-            self.outputs.push_back(Output::Heard {
-                epoch: cut.epoch,
-                text: cut.heard_text,
-                interrupted: true,
-            });
+            self.outputs.push_back(Output::Heard { epoch: cut.epoch, text: cut.heard_text, interrupted: true });
         }
-        self.set_agent(Agent::Silent, now);
-        audible
     }
 
-    fn finished(&mut self, epoch: i64, text: &str, now: Instant) {
-        self.reply.take_if(|reply| reply.epoch == epoch);
-        let text = text.trim().to_owned();
-        if !text.is_empty() {
-            let heard_text = text.clone();
-            self.event(Event::AgentTurn(AgentTurn { heard_text, interrupted: false }), now);
-            self.outputs.push_back(Output::Heard { epoch, text, interrupted: false });
+    /// The barge-in was none: the agent goes on with its first unheard word.
+    fn resume(&mut self, now: Instant) {
+        let Some(taken) = self.taken.take() else { return };
+        let pause = Some(proto::to_wire(now.saturating_duration_since(taken.cleared_at)));
+        self.event(Event::FalseBargeIn(FalseBargeIn { pause }), now);
+        if let Some(reply) = &mut self.reply {
+            reply.paused = false;
         }
-        match self.ending {
-            Some(reason) => self.hang_up(reason),
-            None => self.set_agent(Agent::Silent, now),
+        for cut in taken.cuts.into_iter().filter(|cut| cut.kind != Kind::Filler) {
+            self.speak_rest(cut, now);
+        }
+        if let Some(reply) = self.reply.as_mut().filter(|reply| !reply.has_text) {
+            let (kept, done) = (std::mem::take(&mut reply.kept), reply.text_done);
+            if !kept.is_empty() {
+                self.segment(kept, now);
+            }
+            if done {
+                self.text_done(now);
+            }
+        }
+        self.after_silence(now);
+    }
+
+    fn finished(&mut self, epoch: i64, kind: Kind, text: &str, now: Instant) {
+        if kind != Kind::Filler {
+            self.reply.take_if(|reply| reply.epoch == epoch);
+            let text = text.trim().to_owned();
+            if !text.is_empty() {
+                let heard_text = text.clone();
+                self.event(Event::AgentTurn(AgentTurn { heard_text, interrupted: false }), now);
+                self.outputs.push_back(Output::Heard { epoch, text, interrupted: false });
+            }
+            if let Some(reason) = self.ending.reason
+                && self.playout.is_empty()
+            {
+                self.hang_up(reason);
+            }
+        }
+        self.after_silence(now);
+    }
+
+    /// Nothing is being said: the floor is the caller's, or the answer is still being made.
+    fn after_silence(&mut self, now: Instant) {
+        if !self.playout.is_audible() {
+            let waiting = self.reply.as_ref().is_some_and(|reply| reply.tentative.is_none());
+            self.set_agent(if waiting { Agent::Thinking } else { Agent::Silent }, now);
         }
     }
 
     fn greet(&mut self, phrase: &Phrase, now: Instant) {
-        if self.reply.is_none() && self.playout.epoch().is_none() && !self.turn.is_speaking() {
+        if self.reply.is_none() && self.playout.is_empty() && !self.turn.is_callers() {
             self.say(phrase, now);
         }
     }
 
-    /// Says a phrase as an utterance of its own.
+    /// Says a phrase as an utterance of its own, after what is being said.
     fn say(&mut self, phrase: &Phrase, now: Instant) {
         self.epoch += 1;
-        self.playout.begin(self.epoch);
-        self.playout.text(self.epoch, &phrase.text);
-        self.playout.words(self.epoch, &phrase.words);
-        self.playout.audio(self.epoch, &phrase.audio, now);
-        self.playout.complete(self.epoch, now);
+        self.say_as(self.epoch, Kind::Line, phrase, now);
     }
 
-    /// A vendor is gone for good: the caller hears the apology, then the call ends with this reason.
-    fn fail(&mut self, vendor: &str, detail: String, reason: EndReason, now: Instant) {
-        if self.failed || self.over {
-            return;
-        }
-        self.vendor_fault(vendor, detail, now);
-        self.discard_reply(now);
-        self.failed = true;
-        self.ending = Some(reason);
-        match self.apology.clone() {
-            Some(apology) => self.say(&apology, now),
-            None => self.hang_up(reason),
-        }
+    fn say_as(&mut self, epoch: i64, kind: Kind, phrase: &Phrase, now: Instant) {
+        self.playout.begin(epoch, kind);
+        self.playout.fill_last(&phrase.text, &phrase.words, &phrase.audio, now);
     }
 
-    /// The reply makes no progress: the caller hears the apology and has the floor again.
-    fn stalled(&mut self, now: Instant) {
-        let vendor = match &self.reply {
-            Some(reply) if reply.has_text => "cartesia",
-            _ => "anthropic",
-        };
-        self.vendor_fault(vendor, "no progress within the deadline".to_owned(), now);
-        self.discard_reply(now);
-        if let Some(apology) = self.apology.clone() {
-            self.say(&apology, now);
-        }
+    fn phrase(&self, wanted: Purpose) -> Option<Arc<Phrase>> {
+        self.phrases.iter().find(|(purpose, _)| *purpose == wanted).map(|(_, phrase)| phrase.clone())
     }
 
-    /// The caller is gone: what was heard of the last utterance is told, and nothing more is done.
-    fn stopped(&mut self, now: Instant) {
-        self.over = true;
-        self.discard_reply(now);
-    }
-
-    pub(super) fn vendor_fault(&mut self, vendor: &str, detail: String, now: Instant) {
-        self.event(Event::VendorFault(VendorFault { vendor: vendor.to_owned(), detail }), now);
-    }
-
-    fn hang_up(&mut self, reason: EndReason) {
-        if !self.over {
-            self.over = true;
-            self.outputs.push_back(Output::HangUp { reason });
-        }
+    fn stall(&self) -> Duration {
+        if self.phrase(Purpose::Filler(0)).is_some() { STALL } else { STALL_WITHOUT_FILLERS }
     }
 
     fn set_agent(&mut self, agent: Agent, now: Instant) {
@@ -428,6 +449,10 @@ impl Pipeline {
 
     fn stamps(&mut self, epoch: i64) -> Option<&mut Stamps> {
         self.reply.as_mut().filter(|reply| reply.epoch == epoch)?.stamps.as_mut()
+    }
+
+    fn vendor_fault(&mut self, vendor: &str, detail: String, now: Instant) {
+        self.event(Event::VendorFault(VendorFault { vendor: vendor.to_owned(), detail }), now);
     }
 
     fn event(&mut self, event: Event, now: Instant) {
@@ -441,16 +466,20 @@ impl Pipeline {
 }
 
 impl Reply {
-    fn new(epoch: i64, stall_at: Option<Instant>, stamps: Option<Stamps>) -> Self {
+    fn new(epoch: i64, tentative: Option<String>, now: Instant) -> Self {
         Self {
             epoch,
+            tentative,
             take: 0,
             take_open: false,
             has_text: false,
             text_done: false,
+            paused: false,
+            kept: String::new(),
             retakes: 0,
-            stall_at,
-            stamps,
+            asked_at: now,
+            stall_at: None,
+            stamps: Some(Stamps::default()),
         }
     }
 

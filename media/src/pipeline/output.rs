@@ -59,6 +59,13 @@ pub enum Output {
         epoch: i64,
         /// What the caller said.
         text: String,
+        /// The turn is likely over, not certainly.
+        tentative: bool,
+    },
+    /// The tentative turn of this epoch is certain.
+    Confirm {
+        /// Which.
+        epoch: i64,
     },
     /// Tell what was heard.
     Heard {

@@ -4,8 +4,11 @@ use std::time::Instant;
 
 use proto::types::v1::EndReason;
 
-use super::{Input, Output, Pipeline, RETAKES_MAX, STALL};
-use crate::tts::Take;
+use super::{Input, Output, Pipeline, RETAKES_MAX, Reply};
+use crate::{
+    playout::{Cut, Kind},
+    tts::Take,
+};
 
 impl Pipeline {
     /// Inputs that are about a reply; those of a stale epoch or take are dropped.
@@ -14,14 +17,14 @@ impl Pipeline {
             Input::Segment { epoch, text } if self.is_current(epoch) => self.segment(text, now),
             Input::ReplyDone { epoch, end_call } if self.is_current(epoch) => {
                 if end_call {
-                    self.ending = Some(EndReason::AgentHangup);
+                    self.ending.reason = Some(EndReason::AgentHangup);
                 }
                 self.text_done(now);
             }
             Input::ReplyFailed { epoch, apology, fatal } if self.is_current(epoch) => {
                 self.vendor_fault("anthropic", "the reply broke off".to_owned(), now);
                 if fatal {
-                    self.ending = Some(EndReason::LlmFailed);
+                    self.ending.reason = Some(EndReason::LlmFailed);
                 }
                 self.segment(apology, now);
                 self.text_done(now);
@@ -36,12 +39,10 @@ impl Pipeline {
                 if let Some(stamps) = self.stamps(take.epoch) {
                     stamps.first_audio_byte.get_or_insert(now);
                 }
-                self.progress(take.epoch, now);
                 self.playout.audio(take.epoch, &payload, now);
+                self.progress(take.epoch, now);
             }
-            Input::SpeechWords { take, words } if self.is_take(take) => {
-                self.playout.words(take.epoch, &words)
-            }
+            Input::SpeechWords { take, words } if self.is_take(take) => self.playout.words(take.epoch, &words),
             Input::SpeechDone { take } if self.is_take(take) => self.take_done(take.epoch, now),
             Input::SpeechLost { take, detail } if self.is_take(take) => self.take_lost(detail, now),
             _ => {}
@@ -53,15 +54,23 @@ impl Pipeline {
     }
 
     fn is_take(&self, take: Take) -> bool {
-        self.reply.as_ref().is_some_and(|reply| reply.current() == take)
+        self.reply.as_ref().is_some_and(|reply| reply.current() == take && !reply.paused)
     }
 
-    fn segment(&mut self, text: String, now: Instant) {
+    pub(super) fn segment(&mut self, text: String, now: Instant) {
         let Some(reply) = &mut self.reply else { return };
+        if reply.paused {
+            reply.kept.push_str(&text);
+            return;
+        }
+        let epoch = reply.epoch;
         if !reply.has_text {
             reply.has_text = true;
             reply.take_open = true;
-            self.playout.begin(reply.epoch);
+            self.playout.begin(epoch, Kind::Reply);
+            if reply.tentative.is_some() {
+                self.playout.hold(epoch);
+            }
             if let Some(stamps) = &mut reply.stamps {
                 stamps.first_segment = Some(now);
             }
@@ -69,17 +78,20 @@ impl Pipeline {
             // The vendor ended the take while the model was thinking: the reply goes on in a new one.
             reply.take += 1;
             reply.take_open = true;
-            self.playout.next_take(reply.epoch);
+            self.playout.next_take(epoch);
         }
-        let (epoch, take) = (reply.epoch, reply.current());
+        let take = reply.current();
         self.playout.text(epoch, &text);
         self.outputs.push_back(Output::Speak { take, text });
         self.progress(epoch, now);
     }
 
-    fn text_done(&mut self, now: Instant) {
+    pub(super) fn text_done(&mut self, now: Instant) {
         let Some(reply) = &mut self.reply else { return };
         reply.text_done = true;
+        if reply.paused {
+            return;
+        }
         let (epoch, take) = (reply.epoch, reply.current());
         if reply.take_open {
             self.outputs.push_back(Output::SpeakEnd { take });
@@ -87,7 +99,7 @@ impl Pipeline {
         }
         reply.stall_at = None;
         if !reply.has_text {
-            self.playout.begin(epoch);
+            self.playout.begin(epoch, Kind::Reply);
         }
         self.playout.complete(epoch, now);
     }
@@ -108,27 +120,53 @@ impl Pipeline {
             return self.fail("cartesia", detail, EndReason::TtsFailed, now);
         }
         let epoch = reply.epoch;
-        let text_done = reply.text_done;
-        reply.take += 1;
-        let take = reply.current();
         let rest = self.playout.retake(epoch).unwrap_or_default();
         self.vendor_fault("cartesia", detail, now);
-        if rest.is_empty() {
-            self.take_done(epoch, now);
-        } else {
-            self.outputs.push_back(Output::Speak { take, text: rest });
-            if text_done {
-                self.outputs.push_back(Output::SpeakEnd { take });
-            }
-            self.progress(epoch, now);
+        self.speak_in_new_take(epoch, rest, now);
+    }
+
+    /// Speaks what was not heard of an utterance that was cut for nothing.
+    pub(super) fn speak_rest(&mut self, cut: Cut, now: Instant) {
+        if !self.reply.as_ref().is_some_and(|reply| reply.epoch == cut.epoch) {
+            // A phrase: all of its text is known, and the rest is synthesised like a reply.
+            let mut reply = Reply::new(cut.epoch, None, now);
+            (reply.has_text, reply.text_done, reply.stamps) = (true, true, None);
+            self.reply = Some(reply);
         }
+        let Some(reply) = &mut self.reply else { return };
+        let kept = std::mem::take(&mut reply.kept);
+        let rest = match (cut.rest_text.is_empty(), kept.is_empty()) {
+            (false, false) => format!("{} {kept}", cut.rest_text),
+            (false, true) => cut.rest_text,
+            (true, _) => kept,
+        };
+        let epoch = cut.epoch;
+        self.playout.begin_after(epoch, cut.kind, cut.heard_text);
+        self.playout.text(epoch, &rest);
+        self.speak_in_new_take(epoch, rest, now);
+    }
+
+    fn speak_in_new_take(&mut self, epoch: i64, text: String, now: Instant) {
+        let Some(reply) = &mut self.reply else { return };
+        reply.take += 1;
+        let take = reply.current();
+        if text.is_empty() {
+            return self.take_done(epoch, now);
+        }
+        reply.take_open = true;
+        self.outputs.push_back(Output::Speak { take, text });
+        if reply.text_done {
+            self.outputs.push_back(Output::SpeakEnd { take });
+        }
+        self.progress(epoch, now);
     }
 
     /// The reply is alive: it may take as long again, from the end of what is being heard.
     fn progress(&mut self, epoch: i64, now: Instant) {
         let end = self.playout.play_end_at().map_or(now, |end| end.max(now));
-        if let Some(reply) = self.reply.as_mut().filter(|reply| reply.epoch == epoch) {
-            reply.stall_at = Some(end + STALL);
+        let stall = self.stall();
+        if let Some(reply) = self.reply.as_mut().filter(|reply| reply.epoch == epoch && reply.tentative.is_none()) {
+            reply.stall_at = Some(end + stall);
         }
     }
 }

@@ -39,22 +39,20 @@ struct Rig {
     /// Marks on their way: when they were played, and their names.
     marks: Vec<(u64, String)>,
     play_end: u64,
+    /// What the caller's side sounds like at the moment.
+    sound: Vec<u8>,
 }
 
 impl Rig {
     fn new() -> Self {
         let t = origin();
-        let config = turn::Config {
-            endpointing_delay_min: ms(300),
-            endpointing_delay_max: ms(2000),
-            barge_in_duration_min: ms(120),
-        };
-        let core = Pipeline::new(config, 0, t);
-        Self { core, t, now: 0, outputs: vec![], marks: vec![], play_end: 0 }
+        let turn = turn::Config { preemptive: false, ..turn::Config::default() };
+        let core = Pipeline::new(Config { turn, ..Config::default() }, 0, t);
+        Self { core, t, now: 0, outputs: vec![], marks: vec![], play_end: 0, sound: vec![0x0F; 160] }
     }
 
     fn input(&mut self, input: Input) {
-        self.core.audio_arrived(ms(self.now), self.t + ms(self.now));
+        self.core.audio_arrived(&self.sound, ms(self.now), self.t + ms(self.now));
         self.core.handle(input, self.t + ms(self.now));
         while let Some(output) = self.core.poll() {
             match &output {
@@ -282,7 +280,7 @@ fn a_reply_that_pauses_for_a_tool_goes_on_in_a_new_take() {
 #[test]
 fn a_vendor_that_is_gone_ends_in_an_apology_and_a_reason() {
     let mut rig = answered();
-    rig.at(1900, Input::Apology(phrase("Sorry.")));
+    rig.at(1900, Input::Phrase(Purpose::Apology, phrase("Sorry.")));
     rig.take_outputs();
     rig.at(2000, Input::SttUnavailable("reset".into()));
     rig.until(9000);
@@ -295,7 +293,7 @@ fn a_vendor_that_is_gone_ends_in_an_apology_and_a_reason() {
 #[test]
 fn a_model_that_never_answers_is_not_waited_for_in_silence() {
     let mut rig = Rig::new();
-    rig.at(0, Input::Apology(phrase("Sorry.")));
+    rig.at(0, Input::Phrase(Purpose::Apology, phrase("Sorry.")));
     rig.caller_says(0, 1000, "hello");
     rig.until(12_000);
     let outputs = rig.take_outputs();
@@ -324,7 +322,7 @@ fn going_on_before_the_answer_discards_it_unheard() {
 #[test]
 fn the_greeting_is_an_utterance_like_any_other() {
     let mut rig = Rig::new();
-    rig.at(10, Input::Greeting(phrase("Hello.")));
+    rig.at(10, Input::Phrase(Purpose::Greeting, phrase("Hello.")));
     rig.until(1000);
     assert_eq!(
         rig.take_outputs(),

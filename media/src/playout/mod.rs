@@ -27,6 +27,17 @@ const BYTES_A_MS: usize = 8;
 const FRAME_BYTES: usize = 20 * BYTES_A_MS;
 const ULAW_SILENCE: u8 = 0xFF;
 
+/// What an utterance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The model's reply to a turn.
+    Reply,
+    /// A line of the agent's that is part of the conversation: greeting, prompt, apology.
+    Line,
+    /// Said while the caller waits; no part of the conversation.
+    Filler,
+}
+
 /// What the core wants done.
 #[derive(Debug, PartialEq)]
 pub enum Output {
@@ -34,6 +45,8 @@ pub enum Output {
     Frame {
         /// Whose.
         epoch: i64,
+        /// What it is of.
+        kind: Kind,
         /// mu-law, 8 kHz.
         payload: Bytes,
     },
@@ -44,7 +57,7 @@ pub enum Output {
         /// Its name.
         name: String,
     },
-    /// The first audio of the utterance was played.
+    /// The first audio of the utterance was played; not told of fillers.
     FirstHeard {
         /// Whose.
         epoch: i64,
@@ -55,7 +68,9 @@ pub enum Output {
     Finished {
         /// Whose.
         epoch: i64,
-        /// Its whole text.
+        /// What it was.
+        kind: Kind,
+        /// Its whole text, what was heard before a false barge-in included.
         text: String,
     },
 }
@@ -65,8 +80,12 @@ pub enum Output {
 pub struct Cut {
     /// Whose.
     pub epoch: i64,
+    /// What it was.
+    pub kind: Kind,
     /// The words that were heard.
     pub heard_text: String,
+    /// The words that were not, as far as they are known.
+    pub rest_text: String,
     /// False if not one frame had been handed on: nothing needs a clear.
     pub started: bool,
 }
@@ -74,6 +93,13 @@ pub struct Cut {
 #[derive(Debug)]
 struct Utterance {
     epoch: i64,
+    kind: Kind,
+    /// Unique in the call: names the marks.
+    serial: u64,
+    /// Nothing is handed on yet: it may never be said.
+    on_hold: bool,
+    /// Heard before a false barge-in.
+    before: String,
     text: String,
     timeline: Timeline,
     /// Where the audio of the present take begins.
@@ -91,12 +117,15 @@ struct Utterance {
     first_sent_at: Option<Instant>,
 }
 
-/// The outbound side of one call.
+/// The outbound side of one call: what is being said, and what is said after it.
 #[derive(Debug, Default)]
 pub struct Playout {
-    current: Option<Utterance>,
+    utterances: VecDeque<Utterance>,
+    serial: u64,
     /// When everything handed on so far will have been played.
     play_end_at: Option<Instant>,
+    /// The same, kept after the utterance is over.
+    last_end: Option<Instant>,
     outputs: VecDeque<Output>,
 }
 
@@ -109,10 +138,20 @@ fn bytes_of(duration: Duration) -> usize {
 }
 
 impl Playout {
-    /// Begins an utterance. One that is still there is replaced: cut it first.
-    pub fn begin(&mut self, epoch: i64) {
-        self.current = Some(Utterance {
+    /// Begins an utterance; it is said after those that are there.
+    pub fn begin(&mut self, epoch: i64, kind: Kind) {
+        self.begin_after(epoch, kind, String::new());
+    }
+
+    /// Begins what is left of an utterance of which `before` was heard already.
+    pub fn begin_after(&mut self, epoch: i64, kind: Kind, before: String) {
+        self.serial += 1;
+        self.utterances.push_back(Utterance {
             epoch,
+            kind,
+            serial: self.serial,
+            on_hold: false,
+            before,
             text: String::new(),
             timeline: Timeline::default(),
             base: Duration::ZERO,
@@ -128,14 +167,57 @@ impl Playout {
         });
     }
 
-    /// The epoch of the utterance that is there.
-    pub fn epoch(&self) -> Option<i64> {
-        self.current.as_ref().map(|utterance| utterance.epoch)
+    /// Keeps an utterance from being said until it is released.
+    pub fn hold(&mut self, epoch: i64) {
+        if let Some(utterance) = self.of(epoch) {
+            utterance.on_hold = true;
+        }
+    }
+
+    /// Lets an utterance be said.
+    pub fn release(&mut self, epoch: i64, now: Instant) {
+        if let Some(utterance) = self.of(epoch) {
+            utterance.on_hold = false;
+            self.pump(now);
+        }
+    }
+
+    /// True if nothing is being said or waits to be said.
+    pub fn is_empty(&self) -> bool {
+        self.utterances.is_empty()
+    }
+
+    /// The text that the caller is hearing, as far as it is known.
+    pub fn spoken(&self) -> &str {
+        self.utterances.front().map_or("", |utterance| utterance.text.as_str())
     }
 
     /// True while an utterance has audio that was handed on and not all of it was heard: the caller hears us.
     pub fn is_audible(&self) -> bool {
-        self.current.as_ref().is_some_and(|utterance| utterance.sent > 0)
+        self.utterances.front().is_some_and(|utterance| utterance.sent > 0)
+    }
+
+    /// Gives the utterance that was begun last all it will ever have.
+    pub fn fill_last(&mut self, text: &str, words: &[Word], audio: &[u8], now: Instant) {
+        if let Some(utterance) = self.utterances.back_mut() {
+            text.clone_into(&mut utterance.text);
+            utterance.timeline.extend(words, Duration::ZERO);
+            utterance.queue.extend_from_slice(audio);
+            utterance.received = audio.len();
+            utterance.complete = true;
+            self.pump(now);
+        }
+    }
+
+    /// True while nothing can be heard although an utterance is there: it has no audio yet, or none left for now.
+    pub fn is_quiet(&self, now: Instant) -> bool {
+        self.play_end_at.is_none_or(|end| end <= now)
+            && self.utterances.front().is_none_or(|utterance| utterance.queue.is_empty() && !utterance.complete)
+    }
+
+    /// When the last audio ended, or will end; `None` before the first.
+    pub fn silent_since(&self) -> Option<Instant> {
+        self.last_end
     }
 
     /// Adds text that will be spoken.
@@ -198,8 +280,9 @@ impl Playout {
 
     /// A mark came back and was not cleared: everything before it was played.
     pub fn mark_reached(&mut self, name: &str, now: Instant) {
-        let Some((epoch, position)) = parse_mark(name) else { return };
-        let Some(utterance) = self.of(epoch) else { return };
+        let Some((serial, position)) = parse_mark(name) else { return };
+        let Some(utterance) = self.utterances.iter_mut().find(|u| u.serial == serial) else { return };
+        let epoch = utterance.epoch;
         let first = utterance.reached.is_none();
         while utterance.outstanding.front().is_some_and(|next| *next <= position) {
             utterance.outstanding.pop_front();
@@ -207,40 +290,38 @@ impl Playout {
         if utterance.reached.is_none_or(|(reached, _)| reached < position) {
             utterance.reached = Some((position, now));
         }
-        if first {
+        if first && utterance.kind != Kind::Filler {
             let earliest = utterance.first_sent_at.unwrap_or(now);
             let at = now.checked_sub(duration_of(position)).unwrap_or(now).max(earliest);
             self.outputs.push_back(Output::FirstHeard { epoch, at });
         }
-        self.finish_if_heard();
+        self.finish_if_heard(now);
     }
 
-    /// Cuts the utterance: what it has left is dropped, and what was heard of it is returned.
-    pub fn cut(&mut self, now: Instant) -> Option<Cut> {
-        let utterance = self.current.take()?;
+    /// Cuts everything: what is left is dropped, and what was heard of each utterance is returned, in order.
+    pub fn cut(&mut self, now: Instant) -> Vec<Cut> {
         self.outputs.retain(|output| !matches!(output, Output::Frame { .. } | Output::Mark { .. }));
         self.play_end_at = None;
-        let total = utterance.complete.then(|| duration_of(utterance.received));
-        let heard = utterance.timeline.text_before(&utterance.text, utterance.heard(now), total);
-        Some(Cut { epoch: utterance.epoch, heard_text: heard.to_owned(), started: utterance.sent > 0 })
+        self.last_end = self.last_end.map(|end| end.min(now));
+        std::mem::take(&mut self.utterances).into_iter().map(|utterance| utterance.cut(now)).collect()
     }
 
     /// How much of the utterance's audio was heard by now.
     pub fn heard(&self, now: Instant) -> Duration {
-        self.current.as_ref().map_or(Duration::ZERO, |utterance| utterance.heard(now))
+        self.utterances.front().map_or(Duration::ZERO, |utterance| utterance.heard(now))
     }
 
     /// Lets time pass: hands on what the window allows, and gives up on a mark that does not come.
     pub fn tick(&mut self, now: Instant) {
         self.pump(now);
         let overdue = self.play_end_at.is_some_and(|end| now >= end + MARK_GRACE);
-        if let Some(utterance) = &mut self.current
+        if let Some(utterance) = self.utterances.front_mut()
             && utterance.final_mark
             && overdue
         {
             utterance.outstanding.clear();
         }
-        self.finish_if_heard();
+        self.finish_if_heard(now);
     }
 
     /// The next thing to do.
@@ -250,11 +331,12 @@ impl Playout {
 
     /// When [`Playout::tick`] is due next.
     pub fn wake_at(&self) -> Option<Instant> {
-        let utterance = self.current.as_ref()?;
+        let utterance = self.utterances.front()?;
         let end = self.play_end_at?;
         if utterance.final_mark {
             Some(end + MARK_GRACE)
-        } else if utterance.queue.len() >= FRAME_BYTES || (utterance.complete && !utterance.queue.is_empty())
+        } else if !utterance.on_hold
+            && (utterance.queue.len() >= FRAME_BYTES || (utterance.complete && !utterance.queue.is_empty()))
         {
             Some(end.checked_sub(REFILL).unwrap_or(end))
         } else {
@@ -262,12 +344,13 @@ impl Playout {
         }
     }
 
+    /// The reply or line of an epoch; fillers are said whole and are not addressed.
     fn of(&mut self, epoch: i64) -> Option<&mut Utterance> {
-        self.current.as_mut().filter(|utterance| utterance.epoch == epoch)
+        self.utterances.iter_mut().rev().find(|u| u.epoch == epoch && u.kind != Kind::Filler)
     }
 
     fn pump(&mut self, now: Instant) {
-        let Some(utterance) = &mut self.current else { return };
+        let Some(utterance) = self.utterances.front_mut().filter(|utterance| !utterance.on_hold) else { return };
         loop {
             let ahead = self.play_end_at.map_or(Duration::ZERO, |end| end.saturating_duration_since(now));
             if ahead + FRAME > WINDOW || !utterance.fill_frame() {
@@ -277,7 +360,9 @@ impl Playout {
             utterance.sent += FRAME_BYTES;
             utterance.first_sent_at.get_or_insert(now);
             self.play_end_at = Some(self.play_end_at.unwrap_or(now).max(now) + FRAME);
-            self.outputs.push_back(Output::Frame { epoch: utterance.epoch, payload });
+            self.last_end = self.play_end_at;
+            let (epoch, kind) = (utterance.epoch, utterance.kind);
+            self.outputs.push_back(Output::Frame { epoch, kind, payload });
             if utterance.sent >= utterance.next_mark {
                 utterance.next_mark = utterance.sent + bytes_of(MARK_EVERY);
                 self.outputs.push_back(utterance.mark());
@@ -290,14 +375,27 @@ impl Playout {
                 self.outputs.push_back(mark);
             }
         }
-        self.finish_if_heard();
+        self.finish_if_heard(now);
     }
 
-    fn finish_if_heard(&mut self) {
-        if let Some(utterance) = self.current.take_if(|u| u.final_mark && u.outstanding.is_empty()) {
-            self.play_end_at = None;
-            self.outputs.push_back(Output::Finished { epoch: utterance.epoch, text: utterance.text });
+    fn finish_if_heard(&mut self, now: Instant) {
+        if !self.utterances.front().is_some_and(|u| u.final_mark && u.outstanding.is_empty()) {
+            return;
         }
+        if let Some(utterance) = self.utterances.pop_front() {
+            self.play_end_at = None;
+            let text = joined(&utterance.before, &utterance.text);
+            self.outputs.push_back(Output::Finished { epoch: utterance.epoch, kind: utterance.kind, text });
+            self.pump(now);
+        }
+    }
+}
+
+fn joined(before: &str, text: &str) -> String {
+    match (before.is_empty(), text.is_empty()) {
+        (true, _) => text.to_owned(),
+        (_, true) => before.to_owned(),
+        _ => format!("{before} {text}"),
     }
 }
 
@@ -316,7 +414,20 @@ impl Utterance {
 
     fn mark(&mut self) -> Output {
         self.outstanding.push_back(self.sent);
-        Output::Mark { epoch: self.epoch, name: format!("e{}-{}", self.epoch, self.sent) }
+        Output::Mark { epoch: self.epoch, name: format!("u{}-{}", self.serial, self.sent) }
+    }
+
+    fn cut(self, now: Instant) -> Cut {
+        let total = self.complete.then(|| duration_of(self.received));
+        let heard = self.timeline.text_before(&self.text, self.heard(now), total);
+        let rest_text = self.text[heard.len()..].trim_start().to_owned();
+        Cut {
+            epoch: self.epoch,
+            kind: self.kind,
+            heard_text: joined(&self.before, heard),
+            rest_text,
+            started: self.sent > 0,
+        }
     }
 
     /// The last mark, and the clock since then as far as the next mark.
@@ -331,9 +442,9 @@ impl Utterance {
     }
 }
 
-fn parse_mark(name: &str) -> Option<(i64, usize)> {
-    let (epoch, position) = name.strip_prefix('e')?.split_once('-')?;
-    Some((epoch.parse().ok()?, position.parse().ok()?))
+fn parse_mark(name: &str) -> Option<(u64, usize)> {
+    let (serial, position) = name.strip_prefix('u')?.split_once('-')?;
+    Some((serial.parse().ok()?, position.parse().ok()?))
 }
 
 #[cfg(test)]

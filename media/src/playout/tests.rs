@@ -26,7 +26,7 @@ fn frames(outputs: &[Output]) -> usize {
 }
 
 fn speak(playout: &mut Playout, epoch: i64, audio_ms: usize, now: Instant) {
-    playout.begin(epoch);
+    playout.begin(epoch, Kind::Reply);
     playout.text(epoch, "one two three four");
     playout.words(epoch, &[word("one", 500), word("two", 1000), word("three", 1500), word("four", 2000)]);
     playout.audio(epoch, &vec![0x55; audio_ms * 8], now);
@@ -51,12 +51,19 @@ fn heard_follows_marks_and_the_clock_between_them() {
     drain(&mut playout);
     assert_eq!(playout.heard(t + ms(100)), ms(100));
     assert_eq!(playout.heard(t + ms(900)), ms(240), "no further than the first mark that has not come");
-    playout.mark_reached("e1-1920", t + ms(300));
+    playout.mark_reached("u1-1920", t + ms(300));
     assert_eq!(drain(&mut playout), vec![Output::FirstHeard { epoch: 1, at: t + ms(60) }]);
     assert_eq!(playout.heard(t + ms(400)), ms(340));
-    playout.mark_reached("e1-3840", t + ms(530));
-    let cut = playout.cut(t + ms(560)).unwrap();
-    assert_eq!(cut, Cut { epoch: 1, heard_text: "one".into(), started: true });
+    playout.mark_reached("u1-3840", t + ms(530));
+    let cuts = playout.cut(t + ms(560));
+    let cut = Cut {
+        epoch: 1,
+        kind: Kind::Reply,
+        heard_text: "one".into(),
+        rest_text: "two three four".into(),
+        started: true,
+    };
+    assert_eq!(cuts, vec![cut]);
     assert!(!playout.is_audible());
 }
 
@@ -68,9 +75,9 @@ fn finishes_when_the_last_mark_is_back() {
     playout.complete(7, t);
     let outputs = drain(&mut playout);
     assert_eq!(frames(&outputs), 13, "the last frame is filled up");
-    assert_eq!(outputs.last(), Some(&Output::Mark { epoch: 7, name: "e7-2080".into() }));
-    playout.mark_reached("e7-2080", t + ms(260));
-    assert!(drain(&mut playout).contains(&Output::Finished { epoch: 7, text: "one two three four".into() }));
+    assert_eq!(outputs.last(), Some(&Output::Mark { epoch: 7, name: "u1-2080".into() }));
+    playout.mark_reached("u1-2080", t + ms(260));
+    assert!(drain(&mut playout).contains(&Output::Finished { epoch: 7, kind: Kind::Reply, text: "one two three four".into() }));
 }
 
 #[test]
@@ -89,19 +96,19 @@ fn finishes_without_a_mark_after_its_grace() {
 fn an_utterance_without_audio_is_finished_at_once() {
     let t = origin();
     let mut playout = Playout::default();
-    playout.begin(3);
+    playout.begin(3, Kind::Reply);
     playout.complete(3, t);
-    assert_eq!(drain(&mut playout), vec![Output::Finished { epoch: 3, text: String::new() }]);
+    assert_eq!(drain(&mut playout), vec![Output::Finished { epoch: 3, kind: Kind::Reply, text: String::new() }]);
 }
 
 #[test]
 fn stale_epochs_are_dropped() {
     let t = origin();
     let mut playout = Playout::default();
-    playout.begin(2);
+    playout.begin(2, Kind::Reply);
     playout.audio(1, &[0; 1600], t);
     playout.complete(1, t);
-    playout.mark_reached("e1-160", t);
+    playout.mark_reached("u9-160", t);
     playout.mark_reached("nonsense", t);
     assert!(drain(&mut playout).is_empty());
 }
@@ -129,7 +136,7 @@ fn a_retake_goes_on_after_the_last_whole_word() {
         }
         playout.tick(at);
     }
-    assert!(drain(&mut playout).contains(&Output::Finished { epoch: 1, text: "one two three four".into() }));
+    assert!(drain(&mut playout).contains(&Output::Finished { epoch: 1, kind: Kind::Reply, text: "one two three four".into() }));
 }
 
 /// Takes the frames that are due, checking that they keep to the window.
@@ -149,7 +156,7 @@ proptest! {
     fn audio_is_neither_lost_nor_reordered(chunks in prop::collection::vec(1usize..3000, 1..20)) {
         let mut now = origin();
         let mut playout = Playout::default();
-        playout.begin(1);
+        playout.begin(1, Kind::Reply);
         let total: usize = chunks.iter().sum();
         let source: Vec<u8> = (0..total).map(|i| (i % 251) as u8).collect();
         let (mut at, mut out, mut played_until) = (0, Vec::new(), now);
@@ -172,4 +179,35 @@ proptest! {
         prop_assert_eq!(&out[..total], &source[..]);
         prop_assert!(out[total..].iter().all(|b| *b == 0xFF));
     }
+}
+
+#[test]
+fn utterances_are_said_one_after_the_other_and_a_held_one_waits() {
+    let t = origin();
+    let mut playout = Playout::default();
+    playout.begin(2, Kind::Filler);
+    playout.fill_last("One moment.", &[word("One", 100), word("moment.", 200)], &[0x55; 1600], t);
+    playout.begin(2, Kind::Reply);
+    playout.hold(2);
+    playout.text(2, "Yes.");
+    playout.audio(2, &[0x55; 1600], t);
+    playout.complete(2, t);
+    assert_eq!(frames(&drain(&mut playout)), 10);
+    playout.mark_reached("u1-1600", t + ms(200));
+    let finished = Output::Finished { epoch: 2, kind: Kind::Filler, text: "One moment.".into() };
+    assert_eq!(drain(&mut playout), vec![finished]);
+    playout.release(2, t + ms(300));
+    assert_eq!(frames(&drain(&mut playout)), 10);
+}
+
+#[test]
+fn what_was_heard_before_a_false_barge_in_counts_as_heard() {
+    let t = origin();
+    let mut playout = Playout::default();
+    playout.begin_after(1, Kind::Reply, "one two".into());
+    playout.text(1, "three four");
+    playout.words(1, &[word("three", 500), word("four", 1000)]);
+    playout.audio(1, &[0x55; 8000], t);
+    let cut = playout.cut(t + ms(240)).remove(0);
+    assert_eq!((cut.heard_text.as_str(), cut.rest_text.as_str()), ("one two", "three four"));
 }

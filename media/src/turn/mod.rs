@@ -1,29 +1,37 @@
-//! CORE: who has the floor. Decides the start of speech, the end of the caller's turn, and barge-in.
+//! CORE: who has the floor. Decides the start of speech, the end of the caller's turn, and what an overlap is.
 //!
-//! The caller's turn is over when speech has ended, the transcript covers it, and the minimum delay since the end of
-//! speech has passed; or, whatever the transcriber does, when the maximum delay has passed. The caller takes the floor
-//! from an audible agent by speaking for the barge-in duration.
+//! **End of turn.** Speech has ended, the transcript covers it, and a delay has passed that depends on what the words
+//! say: shorter after a finished question, longer after words that cannot be the end. Whatever the transcriber does, the
+//! maximum delay ends it. Where the transcriber decides turns itself (Flux), its decision counts.
+//!
+//! **Overlap.** Sound over an audible agent takes the floor after a minimum duration if it is as strong as the caller
+//! usually is; weak sound (backchannel, echo, noise) must bring words first, and words that are backchannels or our own
+//! never do. A floor taken by sound alone is held until words confirm it, and given back if none come.
+
+pub mod config;
+pub mod echo;
+pub mod level;
+pub mod words;
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
+pub use config::Config;
+
 use crate::stt::Transcript;
+use level::Strength;
+use words::Ending;
 
 /// How far a transcript may end before the end of speech and still cover it: the VAD's chunk and the words' own edges.
 const COVER_TOLERANCE: Duration = Duration::from_millis(250);
-
-/// The settings of an agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Config {
-    /// The shortest wait after the end of speech.
-    pub endpointing_delay_min: Duration,
-    /// The longest wait after the end of speech.
-    pub endpointing_delay_max: Duration,
-    /// How long the caller must speak over the agent to take the floor.
-    pub barge_in_duration_min: Duration,
-}
+/// Speech without a word for this long over a held floor is noise.
+const WORDLESS_MAX: Duration = Duration::from_millis(3000);
+/// Speech shorter than this that brings no words is not asked about.
+const REPROMPT_SPEECH_MIN: Duration = Duration::from_millis(400);
+/// How long after speech without words the caller is asked to say it again.
+const REPROMPT_AFTER: Duration = Duration::from_millis(1800);
 
 /// What the agent does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +42,8 @@ pub enum Agent {
     Thinking,
     /// The caller hears it.
     Audible,
+    /// The caller hears a line that must finish.
+    Uninterruptible,
 }
 
 /// What the core is told.
@@ -51,14 +61,41 @@ pub enum Input {
         /// The same point on the audio clock.
         offset: Duration,
     },
+    /// How the sound since the onset compares with the caller's usual voice and with what we play.
+    Sound(Sound),
     /// Words.
     Transcript(Transcript),
     /// The transcriber has seen no word for a while.
     UtteranceEnd,
+    /// The transcriber decides turns, and this one is over with these words, up to here on the audio clock.
+    VendorEndOfTurn {
+        /// The whole turn.
+        text: String,
+        /// On the audio clock.
+        end: Duration,
+    },
+    /// The transcriber decides turns, and this one is likely over.
+    VendorLikelyEndOfTurn {
+        /// The turn so far.
+        text: String,
+        /// On the audio clock.
+        end: Duration,
+    },
+    /// It is not.
+    VendorTurnResumed,
     /// The agent's state changed.
     Agent(Agent),
     /// Time passed.
     Tick,
+}
+
+/// What an overlapping sound is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sound {
+    /// As strong as the caller, or much weaker.
+    Voice(Strength),
+    /// Our own voice coming back.
+    Echo,
 }
 
 /// What it decides.
@@ -66,15 +103,28 @@ pub enum Input {
 pub enum Output {
     /// Ask the transcriber for what it has.
     Finalize,
+    /// The caller's turn is likely over: the reply may be begun.
+    LikelyEndOfTurn {
+        /// What was said.
+        text: String,
+    },
+    /// It is not: what was begun is stale.
+    TurnResumed,
     /// The caller's turn is over.
     EndOfTurn(Turn),
-    /// The caller takes the floor from an audible agent.
+    /// The caller seems to take the floor from an audible agent: be silent. Words will confirm it or not.
     BargeIn {
         /// Start of the overlap.
         onset: Instant,
     },
+    /// Words confirm the barge-in.
+    BargeInConfirmed,
+    /// No words came: go on with what was being said.
+    FalseBargeIn,
     /// The caller goes on although the turn had ended and the answer is being made: what is made is stale.
     TurnContinues,
+    /// The caller spoke, and no words could be made out.
+    NoWords,
 }
 
 /// A finished turn of the caller.
@@ -88,15 +138,27 @@ pub struct Turn {
     pub transcript_at: Option<Instant>,
 }
 
+/// The caller has taken the floor by sound alone.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    onset: Instant,
+}
+
 /// Decides who has the floor.
 #[derive(Debug)]
 pub struct TurnTaker {
     config: Config,
     agent: Agent,
+    /// What the caller hears or has just heard us say.
+    spoken: String,
     onset: Option<Instant>,
     ended: Option<(Instant, Duration)>,
-    /// A barge-in was declared for the speech that is going on.
-    took_floor: bool,
+    /// How long the last speech was.
+    speech_length: Duration,
+    /// The overlap that is going on was decided: it waits for words, or took the floor.
+    overlap_decided: bool,
+    sound: Sound,
+    held: Option<Held>,
     finals: String,
     interim: String,
     transcript_at: Option<Instant>,
@@ -106,6 +168,8 @@ pub struct TurnTaker {
     words_over: bool,
     /// Where the last turn ended on the audio clock: late transcripts of it are not said again.
     closed: Duration,
+    /// The likely end that was told, and its words.
+    likely: Option<String>,
     outputs: VecDeque<Output>,
 }
 
@@ -115,15 +179,20 @@ impl TurnTaker {
         Self {
             config,
             agent: Agent::Silent,
+            spoken: String::new(),
             onset: None,
             ended: None,
-            took_floor: false,
+            speech_length: Duration::ZERO,
+            overlap_decided: false,
+            sound: Sound::Voice(Strength::Strong),
+            held: None,
             finals: String::new(),
             interim: String::new(),
             transcript_at: None,
             covered: Duration::ZERO,
             words_over: false,
             closed: Duration::ZERO,
+            likely: None,
             outputs: VecDeque::new(),
         }
     }
@@ -134,22 +203,32 @@ impl TurnTaker {
             Input::SpeechStarted { at } => {
                 self.onset = Some(at);
                 self.ended = None;
-                self.took_floor = false;
+                self.overlap_decided = false;
                 self.words_over = false;
             }
             Input::SpeechEnded { at, offset } => {
-                self.onset = None;
+                let onset = self.onset.take().unwrap_or(at);
+                self.speech_length = at.saturating_duration_since(onset);
                 self.ended = Some((at, offset));
                 if self.covered + COVER_TOLERANCE < offset {
                     self.outputs.push_back(Output::Finalize);
                 }
             }
-            Input::Transcript(transcript) => self.transcript(transcript, now),
+            Input::Sound(sound) => self.sound = sound,
+            Input::Transcript(transcript) => self.transcript(&transcript, now),
             Input::UtteranceEnd => self.words_over = !self.finals.is_empty(),
+            Input::VendorEndOfTurn { text, end } => self.vendor_end(text, end, now),
+            Input::VendorLikelyEndOfTurn { text, end } => self.vendor_likely(text, end),
+            Input::VendorTurnResumed => self.not_likely(),
             Input::Agent(agent) => self.agent = agent,
             Input::Tick => {}
         }
         self.decide(now);
+    }
+
+    /// What the caller hears us say; to tell our own words when they come back.
+    pub fn spoken(&mut self, text: &str) {
+        text.clone_into(&mut self.spoken);
     }
 
     /// The next decision.
@@ -159,16 +238,14 @@ impl TurnTaker {
 
     /// When a tick is due.
     pub fn wake_at(&self) -> Option<Instant> {
-        if self.agent == Agent::Audible {
-            return self.barge_in_at();
-        }
-        match self.ended {
-            Some((at, offset)) if self.agent == Agent::Silent => Some(if self.is_covered(offset) {
-                at + self.config.endpointing_delay_min
-            } else {
-                at + self.config.endpointing_delay_max
-            }),
-            _ => None,
+        match self.agent {
+            Agent::Audible => self.overlap_at(),
+            Agent::Thinking | Agent::Uninterruptible => None,
+            Agent::Silent => {
+                let held = self.held.map(|held| self.give_back_at(held));
+                let turn = self.ended.map(|(at, offset)| self.end_of_turn_at(at, offset));
+                [held, turn].into_iter().flatten().min()
+            }
         }
     }
 
@@ -177,87 +254,212 @@ impl TurnTaker {
         self.onset.is_some()
     }
 
-    fn transcript(&mut self, transcript: Transcript, now: Instant) {
+    /// True while the caller has, or may have, the floor.
+    pub fn is_callers(&self) -> bool {
+        self.onset.is_some() || self.held.is_some() || self.ended.is_some() || !self.finals.is_empty()
+    }
+
+    fn transcript(&mut self, transcript: &Transcript, now: Instant) {
         if transcript.end <= self.closed {
             return;
         }
         let words = transcript.text.trim();
+        if transcript.is_final && transcript.utterance_over {
+            self.covered = self.covered.max(transcript.end);
+        }
+        if !words.is_empty() && !self.is_for_us(words) {
+            // Neither an interruption nor a turn: as if it had not been said.
+            self.interim.clear();
+            return;
+        }
         if transcript.is_final {
             self.interim.clear();
             if !words.is_empty() {
-                if !self.finals.is_empty() {
-                    self.finals.push(' ');
-                }
-                self.finals.push_str(words);
+                join(&mut self.finals, words);
                 self.transcript_at = Some(now);
             }
-            if transcript.utterance_over {
-                self.covered = self.covered.max(transcript.end);
-            }
         } else {
-            self.interim = words.to_owned();
+            words.clone_into(&mut self.interim);
         }
         if words.is_empty() {
             return;
         }
         self.words_over = false;
-        if self.agent == Agent::Thinking {
-            self.outputs.push_back(Output::TurnContinues);
+        self.words_came(words, transcript.end, now);
+    }
+
+    /// False for words over the agent that do not take the floor: backchannels, and our own coming back.
+    fn is_for_us(&self, words: &str) -> bool {
+        let overlapping = self.agent == Agent::Audible || self.held.is_some();
+        if !overlapping {
+            return true;
+        }
+        !words::is_echo_of(words, &self.spoken)
+            && !words::is_backchannel(words, &self.config.language, &self.config.backchannels)
+    }
+
+    fn words_came(&mut self, words: &str, end: Duration, now: Instant) {
+        if self.held.take().is_some() {
+            self.outputs.push_back(Output::BargeInConfirmed);
+        } else if self.agent == Agent::Audible {
+            let count = words::content_words(words, &self.config.language, &self.config.backchannels);
+            let said = format!("{} {}", self.finals, self.interim);
+            if count >= self.config.barge_in_words_min
+                || words::content_words(&said, &self.config.language, &self.config.backchannels)
+                    >= self.config.barge_in_words_min
+            {
+                let onset = self.onset.or(self.ended.map(|(at, _)| at)).unwrap_or(now);
+                self.agent = Agent::Silent;
+                self.overlap_decided = true;
+                self.outputs.push_back(Output::BargeIn { onset });
+                self.outputs.push_back(Output::BargeInConfirmed);
+            }
+        } else if self.agent == Agent::Thinking {
             self.agent = Agent::Silent;
+            self.outputs.push_back(Output::TurnContinues);
         }
         // Speech too soft for the VAD still makes a turn: its words are all the evidence there is.
         if self.onset.is_none() && self.ended.is_none() {
-            self.ended = Some((now, transcript.end));
+            self.ended = Some((now, end));
+        }
+    }
+
+    fn vendor_end(&mut self, text: String, end: Duration, now: Instant) {
+        let text = text.trim();
+        if end <= self.closed || text.is_empty() || !self.is_for_us(text) {
+            return;
+        }
+        self.finals = text.to_owned();
+        self.interim.clear();
+        self.transcript_at = Some(now);
+        self.covered = self.covered.max(end);
+        self.words_came(text, end, now);
+        if self.agent == Agent::Silent {
+            let end_of_speech = self.ended.map_or(now, |(at, _)| at);
+            self.end_turn(end_of_speech, end);
+        }
+    }
+
+    fn vendor_likely(&mut self, text: String, end: Duration) {
+        if self.config.preemptive
+            && self.agent == Agent::Silent
+            && self.held.is_none()
+            && end > self.closed
+            && !text.trim().is_empty()
+        {
+            self.not_likely();
+            let text = text.trim().to_owned();
+            self.likely = Some(text.clone());
+            self.outputs.push_back(Output::LikelyEndOfTurn { text });
         }
     }
 
     fn decide(&mut self, now: Instant) {
         match self.agent {
-            Agent::Audible => {
-                if let (Some(at), Some(onset)) = (self.barge_in_at(), self.onset)
-                    && at <= now
-                {
-                    self.took_floor = true;
-                    self.agent = Agent::Silent;
-                    self.outputs.push_back(Output::BargeIn { onset });
-                }
+            Agent::Audible => self.decide_overlap(now),
+            Agent::Silent => {
+                self.decide_held(now);
+                self.decide_end_of_turn(now);
             }
-            Agent::Silent => self.decide_end_of_turn(now),
-            Agent::Thinking => {}
+            Agent::Thinking | Agent::Uninterruptible => {}
+        }
+    }
+
+    fn decide_overlap(&mut self, now: Instant) {
+        let (Some(at), Some(onset)) = (self.overlap_at(), self.onset) else { return };
+        if now < at {
+            return;
+        }
+        self.overlap_decided = true;
+        if self.sound == Sound::Voice(Strength::Strong) {
+            self.agent = Agent::Silent;
+            self.held = Some(Held { onset });
+            self.outputs.push_back(Output::BargeIn { onset });
+        }
+    }
+
+    fn decide_held(&mut self, now: Instant) {
+        if let Some(held) = self.held
+            && now >= self.give_back_at(held)
+        {
+            self.held = None;
+            self.ended = None;
+            self.interim.clear();
+            // What makes noise over the floor that we take back is known to be noise.
+            self.overlap_decided = true;
+            self.outputs.push_back(Output::FalseBargeIn);
         }
     }
 
     fn decide_end_of_turn(&mut self, now: Instant) {
+        if self.held.is_some() {
+            return;
+        }
         // Noise can hold the VAD open: the gap between words then ends the turn.
         if self.words_over && self.onset.is_some() {
             return self.end_turn(self.transcript_at.unwrap_or(now), self.covered);
         }
-        let Some((at, offset)) = self.ended else { return };
+        let Some((at, offset)) = self.ended else {
+            if !self.config.transcriber_decides {
+                self.not_likely();
+            }
+            return;
+        };
         let has_words = !self.finals.is_empty();
         let settled = has_words && (self.is_covered(offset) || self.words_over);
-        if settled && now >= at + self.config.endpointing_delay_min {
-            self.end_turn(at, offset);
-        } else if now >= at + self.config.endpointing_delay_max {
+        if now >= self.end_of_turn_at(at, offset) {
             if has_words || !self.interim.is_empty() {
                 self.end_turn(at, offset);
             } else {
                 self.ended = None;
+                if self.speech_length >= REPROMPT_SPEECH_MIN {
+                    self.outputs.push_back(Output::NoWords);
+                }
+            }
+        } else if settled && self.config.preemptive && !self.config.transcriber_decides && self.likely.as_ref() != Some(&self.finals) {
+            self.not_likely();
+            if words::ending(&self.finals, &self.config.language) != Ending::Open {
+                self.likely = Some(self.finals.clone());
+                self.outputs.push_back(Output::LikelyEndOfTurn { text: self.finals.clone() });
             }
         }
+    }
+
+    fn not_likely(&mut self) {
+        if self.likely.take().is_some() {
+            self.outputs.push_back(Output::TurnResumed);
+        }
+    }
+
+    /// When the turn is over if nothing more happens.
+    fn end_of_turn_at(&self, at: Instant, offset: Duration) -> Instant {
+        let config = &self.config;
+        if self.finals.is_empty() {
+            let wait = if self.interim.is_empty() { REPROMPT_AFTER } else { config.endpointing_delay_max };
+            return at + wait.min(config.endpointing_delay_max);
+        }
+        if !(self.is_covered(offset) || self.words_over) || config.transcriber_decides {
+            return at + config.endpointing_delay_max;
+        }
+        let delay = match words::ending(&self.finals, &config.language) {
+            Ending::Question => config.endpointing_delay_question,
+            Ending::Finished => config.endpointing_delay_min,
+            // Words that say nothing of an end are more often a pause inside a sentence than one.
+            Ending::Open | Ending::Unknown => config.endpointing_delay_open,
+        };
+        at + delay.min(config.endpointing_delay_max)
     }
 
     fn end_turn(&mut self, end_of_speech: Instant, offset: Duration) {
         self.closed = self.closed.max(offset);
         let mut text = std::mem::take(&mut self.finals);
         let interim = std::mem::take(&mut self.interim);
-        if !interim.is_empty() {
-            if !text.is_empty() {
-                text.push(' ');
-            }
-            text.push_str(&interim);
-        }
+        join(&mut text, &interim);
         self.ended = None;
         self.words_over = false;
+        if self.likely.take().is_some_and(|likely| likely != text) {
+            self.outputs.push_back(Output::TurnResumed);
+        }
         self.agent = Agent::Thinking;
         let transcript_at = self.transcript_at.take();
         self.outputs.push_back(Output::EndOfTurn(Turn { text, end_of_speech, transcript_at }));
@@ -267,9 +469,24 @@ impl TurnTaker {
         self.covered + COVER_TOLERANCE >= offset
     }
 
-    fn barge_in_at(&self) -> Option<Instant> {
-        self.onset.filter(|_| !self.took_floor).map(|onset| onset + self.config.barge_in_duration_min)
+    fn overlap_at(&self) -> Option<Instant> {
+        self.onset.filter(|_| !self.overlap_decided).map(|onset| onset + self.config.barge_in_duration_min)
     }
+
+    /// When a floor taken by sound alone is given back.
+    fn give_back_at(&self, held: Held) -> Instant {
+        match self.ended {
+            Some((at, _)) => at + self.config.false_barge_in_timeout,
+            None => held.onset + WORDLESS_MAX,
+        }
+    }
+}
+
+fn join(text: &mut String, words: &str) {
+    if !text.is_empty() && !words.is_empty() {
+        text.push(' ');
+    }
+    text.push_str(words);
 }
 
 #[cfg(test)]

@@ -19,11 +19,7 @@ struct Rig {
 impl Rig {
     fn new() -> Self {
         Self {
-            taker: TurnTaker::new(Config {
-                endpointing_delay_min: ms(300),
-                endpointing_delay_max: ms(2000),
-                barge_in_duration_min: ms(120),
-            }),
+            taker: TurnTaker::new(Config { preemptive: false, ..Config::default() }),
             t: origin(),
         }
     }
@@ -68,13 +64,13 @@ fn ends_the_turn_at_the_minimum_delay_once_the_transcript_is_there() {
     let mut rig = Rig::new();
     rig.started(80, 0);
     assert_eq!(rig.ended(1100, 1000), vec![Output::Finalize]);
-    assert_eq!(rig.words(1250, "what time is it", 1000), vec![]);
+    assert_eq!(rig.words(1250, "What time is it?", 1000), vec![]);
     assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(1300)));
     let outputs = rig.at(1300, Input::Tick);
     assert_eq!(
         outputs,
         vec![Output::EndOfTurn(Turn {
-            text: "what time is it".into(),
+            text: "What time is it?".into(),
             end_of_speech: rig.t + ms(1000),
             transcript_at: Some(rig.t + ms(1250)),
         })]
