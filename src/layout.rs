@@ -1,6 +1,8 @@
 //! A whole platform with the tenant `demo` on rehearsed vendors: all roles in this process, or each in one of its own.
 //! For the demo and for the tests of whole calls.
 
+mod watch;
+
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -17,6 +19,7 @@ use tokio::{
     process::{Child, Command},
 };
 use url::Url;
+pub use watch::Events;
 
 use crate::{
     Config, Node, Plan, Role,

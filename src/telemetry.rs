@@ -74,7 +74,8 @@ pub fn metrics() -> Result<PrometheusHandle, Exit> {
         return Ok(handle.clone());
     }
     let handle = PrometheusBuilder::new()
-        .install_recorder()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
+        .and_then(PrometheusBuilder::install_recorder)
         .map_err(|error| Exit::internal(format!("metrics cannot be recorded: {error}")))?;
     Ok(metrics.insert(handle).clone())
 }

@@ -5,20 +5,13 @@ mod show;
 
 use std::{path::Path, time::Duration};
 
-use mesh::{ClientStack, auth::Contract};
-use proto::{
-    retrieval::v1::{ListDocumentsRequest, document_service_client::DocumentServiceClient},
-    telephony::v1::{WatchCallsRequest, call_service_client::CallServiceClient},
-};
 use rehearsal::twilio::{self, What};
-use tonic::{Request, metadata::MetadataValue};
 
 use crate::{
     Config,
     cli::Demo,
-    commands::token,
     exit::{Exit, chain},
-    layout::{self, Layout},
+    layout::{self, Events},
     rehearse, telemetry,
 };
 use show::Display;
@@ -27,8 +20,6 @@ use show::Display;
 const AUTH_TOKEN: &str = "demo-auth-token";
 const CALLER: &str = "+12025550199";
 const NUMBER: &str = "+12025550100";
-/// How long the documents may take to be embedded.
-const DOCUMENTS_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long after the carrier's end the last events may take.
 const EVENTS_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -59,8 +50,8 @@ pub async fn run(mut config: Config, options: Demo) -> Result<(), Exit> {
         layout::together(config).await?
     };
     display.progress("embedding the demo's documents");
-    wait_for_documents(&layout).await?;
-    let events = watch(&layout).await?;
+    layout.documents_ready().await?;
+    let events = layout.watch().await?;
     display.title(&layout, &rehearsal.vendors);
 
     let mut plan = twilio::Plan::new(layout.http.clone(), NUMBER, CALLER, AUTH_TOKEN);
@@ -76,8 +67,6 @@ pub async fn run(mut config: Config, options: Demo) -> Result<(), Exit> {
     display.last_line(&options.out);
     Ok(())
 }
-
-type Events = tonic::Streaming<proto::telephony::v1::WatchCallsResponse>;
 
 /// Lets the call happen and shows it.
 async fn follow(
@@ -142,48 +131,4 @@ fn tempdir(out: &Path) -> Result<std::path::PathBuf, Exit> {
     let _ = std::fs::remove_dir_all(&path);
     std::fs::create_dir_all(&path).map_err(|error| Exit::configuration(format!("--out: {error}")))?;
     path.canonicalize().map_err(Exit::internal)
-}
-
-/// A request with a token of the tenant's operator.
-fn authorised<T>(layout: &Layout, message: T) -> Result<Request<T>, Exit> {
-    let token = token::mint(&layout.issuer, Some("demo"), "tenant-operator", Duration::from_secs(600))?;
-    let mut request = Request::new(message);
-    let value = MetadataValue::try_from(format!("Bearer {token}")).map_err(Exit::internal)?;
-    request.metadata_mut().insert("authorization", value);
-    Ok(request)
-}
-
-fn hop(url: &url::Url) -> Result<mesh::Hop, Exit> {
-    let contract = Contract::load().map_err(Exit::internal)?;
-    mesh::hop::remote(url, None, &ClientStack::new(contract.into(), None))
-        .map_err(|error| Exit::internal(chain(&error)))
-}
-
-async fn wait_for_documents(layout: &Layout) -> Result<(), Exit> {
-    let mut client = DocumentServiceClient::new(hop(&layout.retrieval)?);
-    let wanted = retrieval::demo_documents().len();
-    let all_there = async {
-        loop {
-            let list = ListDocumentsRequest { parent: "tenants/demo".into(), ..Default::default() };
-            let found = client.list_documents(authorised(layout, list)?).await;
-            let found = found.map_err(|status| Exit::unavailable(format!("documents: {status}")))?;
-            if found.into_inner().documents.len() >= wanted {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(DOCUMENTS_TIMEOUT, all_there)
-        .await
-        .map_err(|_| Exit::unavailable("the demo's documents were not embedded in 20 s"))?
-}
-
-async fn watch(layout: &Layout) -> Result<Events, Exit> {
-    let mut client = CallServiceClient::new(hop(&layout.gateway)?);
-    let request = WatchCallsRequest { parent: "tenants/demo".into() };
-    let refused = |status: tonic::Status| Exit::internal(format!("the call cannot be watched: {status}"));
-    let mut events = client.watch_calls(authorised(layout, request)?).await.map_err(refused)?.into_inner();
-    // The first message says that the watch is in place.
-    events.message().await.map_err(refused)?;
-    Ok(events)
 }

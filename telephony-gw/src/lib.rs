@@ -66,6 +66,8 @@ impl TelephonyGw {
             .route("/twilio/after/{token}", post(webhooks::after))
             .route("/twilio/status", post(webhooks::status))
             .route("/twilio/media/{node}/{token}", get(listener::media))
+            .route("/twilio/media/{node}/", get(listener::media_without_token))
+            .route("/twilio/media/{node}", get(listener::media_without_token))
             .layer(DefaultBodyLimit::max(WEBHOOK_BYTES_MAX))
             .with_state(Arc::clone(&self.shared))
     }

@@ -73,6 +73,13 @@ pub async fn media(
     }
 }
 
+/// `GET /twilio/media/{node}` without a token.
+pub async fn media_without_token() -> Response {
+    let why = &"the url has no token";
+    MediaSocketRefused { reason: "no_token", why, token: None, call_id: None }.emit();
+    (StatusCode::NOT_FOUND, "Not Found").into_response()
+}
+
 /// The signature of the upgrade, if the carrier sent one: the token in the path is what admits it.
 fn check_signature(shared: &Shared, token: &str, headers: &HeaderMap) -> Result<(), signature::Refusal> {
     let (Some(account), Some(given)) = (&shared.config.twilio, header(headers, signature::HEADER)) else {

@@ -40,8 +40,9 @@ impl Pipeline {
 
     /// The reply makes no progress: the caller hears the apology and has the floor again.
     pub(super) fn stalled(&mut self, now: Instant) {
+        // A take that is closed has given all its audio: what is missing is text.
         let vendor = match &self.reply {
-            Some(reply) if reply.has_text => "cartesia",
+            Some(reply) if reply.take_open => "cartesia",
             _ => "anthropic",
         };
         self.vendor_fault(vendor, "no progress within the deadline".to_owned(), now);

@@ -42,7 +42,9 @@ const STALL_WITHOUT_FILLERS: Duration = Duration::from_millis(3700);
 /// Lateness of a frame that only missing audio explains. Shorter gaps are filled with silence before they come here.
 pub const AUDIO_GAP: Duration = Duration::from_millis(1000);
 /// How often the synthesis of one utterance is taken again after a fault.
-const RETAKES_MAX: u32 = 2;
+const RETAKES_MAX: u32 = 3;
+/// The wait before a second retake and later ones: a vendor over its limit needs a moment.
+const RETAKE_WAIT: Duration = Duration::from_millis(300);
 
 /// The settings of an agent that this core needs.
 #[derive(Debug, Clone, Default)]
@@ -77,6 +79,7 @@ struct Reply {
     /// Text that came while paused.
     kept: String,
     retakes: u32,
+    retake_at: Option<Instant>,
     /// When the model was asked for good.
     asked_at: Instant,
     stall_at: Option<Instant>,
@@ -186,8 +189,8 @@ impl Pipeline {
         if self.ending.over {
             return None;
         }
-        let stall = self.reply.as_ref().and_then(|reply| reply.stall_at);
-        [self.turn.wake_at(), self.playout.wake_at(), stall, self.waits.wake_at()].into_iter().flatten().min()
+        let (stall, retake) = self.reply.as_ref().map_or((None, None), |reply| (reply.stall_at, reply.retake_at));
+        [self.turn.wake_at(), self.playout.wake_at(), stall, retake, self.waits.wake_at()].into_iter().flatten().min()
     }
 
     /// The epoch of the newest utterance.
@@ -201,6 +204,9 @@ impl Pipeline {
         self.playout.tick(now);
         if self.reply.as_ref().and_then(|reply| reply.stall_at).is_some_and(|at| at <= now) {
             self.stalled(now);
+        }
+        if self.reply.as_mut().is_some_and(|reply| reply.retake_at.take_if(|at| *at <= now).is_some()) {
+            self.retake(now);
         }
         self.tick_waits(now);
     }
@@ -477,6 +483,7 @@ impl Reply {
             paused: false,
             kept: String::new(),
             retakes: 0,
+            retake_at: None,
             asked_at: now,
             stall_at: None,
             stamps: Some(Stamps::default()),

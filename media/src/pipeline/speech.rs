@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use proto::types::v1::EndReason;
 
-use super::{Input, Output, Pipeline, RETAKES_MAX, Reply};
+use super::{Input, Output, Pipeline, RETAKE_WAIT, RETAKES_MAX, Reply};
 use crate::{
     playout::{Cut, Kind},
     tts::Take,
@@ -119,9 +119,21 @@ impl Pipeline {
         if reply.retakes > RETAKES_MAX {
             return self.fail("cartesia", detail, EndReason::TtsFailed, now);
         }
+        let first = reply.retakes == 1;
+        if !first {
+            reply.retake_at = Some(now + RETAKE_WAIT);
+        }
+        self.vendor_fault("cartesia", detail, now);
+        if first {
+            self.retake(now);
+        }
+    }
+
+    /// Speaks again what did not arrive of the utterance that is being made.
+    pub(super) fn retake(&mut self, now: Instant) {
+        let Some(reply) = &self.reply else { return };
         let epoch = reply.epoch;
         let rest = self.playout.retake(epoch).unwrap_or_default();
-        self.vendor_fault("cartesia", detail, now);
         self.speak_in_new_take(epoch, rest, now);
     }
 

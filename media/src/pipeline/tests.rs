@@ -303,6 +303,25 @@ fn a_model_that_never_answers_is_not_waited_for_in_silence() {
 }
 
 #[test]
+fn a_model_that_stops_in_the_middle_is_told_from_a_synthesizer_that_does() {
+    for (take_ends, vendor) in [(true, "anthropic"), (false, "cartesia")] {
+        let mut rig = Rig::new();
+        rig.caller_says(0, 1000, "hello");
+        rig.segment(1400, 1, "one two");
+        rig.audio(1500, 1, 0, 600);
+        if take_ends {
+            rig.at(2500, Input::SpeechDone { take: TAKE_1 });
+        }
+        rig.until(12_000);
+        let fault = rig.outputs.iter().find_map(|output| match output {
+            Output::Event { event: Event::VendorFault(fault), .. } => Some(fault.vendor.as_str()),
+            _ => None,
+        });
+        assert_eq!(fault, Some(vendor));
+    }
+}
+
+#[test]
 fn going_on_before_the_answer_discards_it_unheard() {
     let mut rig = Rig::new();
     rig.caller_says(0, 1000, "a room");

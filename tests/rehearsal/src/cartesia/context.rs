@@ -17,7 +17,7 @@ use super::socket::{Outgoing, event};
 use super::{Fault, Shared};
 use crate::clock;
 use crate::loopback::Connection;
-use crate::speech::{self, Speech, Word};
+use crate::speech::{self, Speech, Voice, Word};
 
 /// A context that has nothing to say ends so long after its last audio.
 const EXPIRY: Duration = Duration::from_secs(1);
@@ -242,13 +242,11 @@ impl Context {
     }
 
     fn begin(&mut self, speech: &Speech) -> Playing {
-        let flush_id = match self.jobs.pop_front() {
-            Some(Pending::Speak { text, flush_id, .. }) => {
-                self.text.push_str(&text);
-                flush_id
-            }
-            _ => 0,
+        let (text, flush_id) = match self.jobs.pop_front() {
+            Some(Pending::Speak { text, flush_id, .. }) => (text, flush_id),
+            _ => (String::new(), 0),
         };
+        self.text.push_str(&text);
         let pause = if self.chunks == 0 || speech.samples.is_empty() { Duration::ZERO } else { PAUSE };
         let rate = f64::from(self.format.sample_rate_hz);
         let mut samples = vec![0; (pause.as_secs_f64() * rate) as usize];
@@ -256,13 +254,15 @@ impl Context {
         let from = self.sent + pause.as_secs_f64();
         let word =
             |word: &Word| Word { text: word.text.clone(), start: from + word.start, end: from + word.end };
-        Playing {
-            audio: self.format.encode(&samples),
-            at: 0,
-            words: speech.words.iter().map(word).collect(),
-            next_at: clock::now(),
-            flush_id,
-        }
+        let words: VecDeque<Word> = speech.words.iter().map(word).collect();
+        let Voice { name, words_per_minute, pitch } = &self.format.voice;
+        let times: Vec<Value> = words.iter().map(|word| json!([word.text, word.start, word.end])).collect();
+        let speaks = event(self.connection.id(), "speaks", &self.id)
+            .with("text", text)
+            .with("voice", json!({"name": name, "words_per_minute": words_per_minute, "pitch": pitch}))
+            .with("words", times);
+        self.server.log.push(speaks);
+        Playing { audio: self.format.encode(&samples), at: 0, words, next_at: clock::now(), flush_id }
     }
 
     async fn chunk(&mut self, playing: &mut Playing) -> Result<(), End> {

@@ -149,8 +149,9 @@ impl Server {
 
     /// What it saw and did; the call is the `context_id` up to its last `-`. Events:
     /// `open`, `closed` (reason), `refused` (status, reason) of sockets; `transcript` (context, text, continue,
-    /// flush), `first_chunk`, `done` (text and seconds spoken), `cancel` (chunks sent so far), `error` (status,
-    /// reason) of contexts; `bytes` (text) of single requests.
+    /// flush), `speaks` (text and voice of what is spoken next, its words as `[text, start, end]` in seconds of the
+    /// context's audio), `first_chunk`, `done` (text and seconds spoken), `cancel` (chunks sent so far), `error`
+    /// (status, reason) of contexts; `bytes` (text) of single requests.
     pub fn log(&self) -> &EventLog {
         &self.shared.log
     }

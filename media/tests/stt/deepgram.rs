@@ -1,0 +1,129 @@
+//! Deepgram's adapter against its rehearsal.
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use media::stt::{Settings, Transcriber, deepgram::Deepgram};
+use mesh::Pii;
+use rehearsal::{
+    deepgram::{Fault, Server, Settings as Vendor},
+    events::EventLog,
+    faults::Faults,
+    recordings::{Library, PROMPTS_FOLDER},
+};
+
+use super::{Caller, Line, Stage, Trouble, suite::suite};
+use crate::stage::{SERVERS, wait_for};
+
+static LIBRARY: LazyLock<Arc<Library>> = LazyLock::new(|| {
+    Arc::new(Library::with_prompts(PROMPTS_FOLDER.as_ref()).expect("the prompts are there"))
+});
+
+struct Rehearsed {
+    server: Server,
+    log: EventLog,
+}
+
+fn start() -> Rehearsed {
+    with(|_| ())
+}
+
+fn with(change: impl FnOnce(&mut Vendor)) -> Rehearsed {
+    let log = EventLog::default();
+    let mut settings = Vendor::new(LIBRARY.clone(), log.clone());
+    change(&mut settings);
+    let _servers = SERVERS.enter();
+    Rehearsed { server: Server::start(settings).expect("a port is free"), log }
+}
+
+fn fault(trouble: Trouble) -> Fault {
+    match trouble {
+        Trouble::RefusedForGood => Fault::RefuseUpgrade(401),
+        Trouble::Busy => Fault::RefuseUpgrade(429),
+        Trouble::LostAfter(after) => Fault::Reset { after },
+        Trouble::SilentAfter(after) => Fault::Stall { after },
+    }
+}
+
+impl Stage for Rehearsed {
+    fn transcriber(&self) -> Box<dyn Transcriber> {
+        Box::new(Deepgram)
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            base_url: self.server.base_url().parse().expect("a URL"),
+            api_key: Pii::new("key".to_owned()),
+            model: "nova-3".into(),
+            language: "en".into(),
+            call_id: "call-1".into(),
+        }
+    }
+
+    fn recording(&self, line: Line) -> (Vec<i16>, String) {
+        let name = match line {
+            Line::Short => "conf-full",
+            Line::Long => "queue-periodic-announce",
+        };
+        let recording = LIBRARY.get(name).expect("it is in the list");
+        (recording.samples.clone(), recording.text.clone())
+    }
+
+    fn next(&self, troubles: Vec<Trouble>) {
+        let next = troubles.into_iter().map(|trouble| Some(fault(trouble))).collect();
+        self.server.set_faults(Faults { next, always: None });
+    }
+
+    fn always(&self, trouble: Trouble) {
+        self.server.set_faults(Faults::always(fault(trouble)));
+    }
+
+    fn dialled(&self) -> usize {
+        self.log.matching(|event| ["open", "refused"].contains(&event.name)).len()
+    }
+
+    async fn closed_in_good_order(&self, connections: usize) {
+        wait_for(&self.log, connections, |event| {
+            event.name == "close" && event.number("code") == Some(1000.0)
+        })
+        .await;
+    }
+
+    fn violations(&self) -> Vec<String> {
+        let violations = self.log.matching(|event| event.name == "violation");
+        violations.iter().map(|event| format!("{:?}", event.fields)).collect()
+    }
+}
+
+suite!(start);
+
+#[tokio::test]
+async fn a_quiet_call_is_kept_open() {
+    let stage = with(|vendor| vendor.idle_timeout = Duration::from_secs(5));
+    let mut caller = Caller::open(&stage);
+    caller.pause(100).await;
+    tokio::time::sleep(Duration::from_millis(9500)).await;
+    assert!(stage.log.matching(|event| event.name == "close").is_empty());
+    assert_eq!(stage.dialled(), 1);
+    assert_eq!(stage.violations(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn every_final_refusal_is_final_and_every_passing_one_passes() {
+    for status in [400, 401, 402, 403, 404] {
+        let stage = start();
+        stage.server.set_faults(Faults::always(Fault::RefuseUpgrade(status)));
+        let mut caller = Caller::open(&stage);
+        caller.wait("unavailable", |caller| caller.unavailable).await;
+        assert_eq!(stage.dialled(), 1, "{status}");
+    }
+    for status in [429, 500, 502, 503] {
+        let stage = start();
+        stage.server.set_faults(Faults::once(Fault::RefuseUpgrade(status)));
+        let caller = Caller::open(&stage);
+        wait_for(&stage.log, 1, |event| event.name == "open").await;
+        assert!(!caller.unavailable, "{status}");
+    }
+}

@@ -1,0 +1,204 @@
+//! The commands, as their users meet them.
+
+use std::{net::TcpListener, time::Duration};
+
+use libtest_mimic::Trial;
+use mesh::{ClientStack, auth::Contract};
+use proto::retrieval::v1::{ListDocumentsRequest, document_service_client::DocumentServiceClient};
+use rehearsal::{recordings::PROMPTS_FOLDER, twilio};
+use serde_json::Value;
+use tonic::{Code, Request, metadata::MetadataValue};
+
+use crate::{
+    binary::{Up, output, stderr, stdout},
+    sandbox::AUTH_TOKEN,
+    trial,
+};
+
+/// Has no rehearsal of this process, so that the node starts its own.
+const OWN_REHEARSALS: [(&str, &str); 4] = [
+    ("DEEPGRAM_BASE_URL", ""),
+    ("ANTHROPIC_BASE_URL", ""),
+    ("CARTESIA_BASE_URL", ""),
+    ("VOYAGE_BASE_URL", ""),
+];
+const DOCUMENTS_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial("commands::wrong_settings_are_all_told_and_nothing_is_bound", wrong_settings),
+        trial("commands::serve_asks_for_what_its_roles_need", serve_is_incomplete),
+        trial("commands::an_unknown_variable_is_warned_of", unknown_variable),
+        trial("commands::check_and_migrate", check_and_migrate),
+        trial("commands::up_says_where_it_is_and_answers_there", up_answers),
+        trial("commands::token_opens_the_running_node", token_opens),
+        trial("commands::call_saves_what_was_said_and_heard", call_saves),
+    ]
+}
+
+async fn wrong_settings() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // An address that is taken: a node that tried to bind it would end with 69.
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free address");
+    let taken = taken.local_addr().expect("its address").to_string();
+    std::fs::write(folder.path().join("trunkline.toml"), "calls_max = 0\nno_such_key = 1\n").expect("a file");
+    let arguments = ["up", "--grpc-addr", &taken, "--set", "vad.engine=ears", "--set", "nothing=1"];
+    let env = [("TRUNKLINE_ADMIN_ADDR", "somewhere"), ("ANTHROPIC_BASE_URL", "ftp://x")];
+    let run = output(folder.path(), &arguments, &env).await;
+    let text = stderr(&run);
+    assert_eq!(run.status.code(), Some(64), "{text}");
+    assert_eq!(stdout(&run), "");
+    for (key, source) in [
+        ("calls_max", "trunkline.toml"),
+        ("no_such_key", "trunkline.toml"),
+        ("vad.engine", "flag"),
+        ("nothing", "flag"),
+        ("admin_addr", "TRUNKLINE_ADMIN_ADDR"),
+        ("anthropic.base_url", "ANTHROPIC_BASE_URL"),
+    ] {
+        let told = text.lines().any(|line| line.contains(key) && line.contains(source));
+        assert!(told, "{key} from {source} is not told: {text}");
+    }
+    assert!(!folder.path().join("data").exists(), "nothing was started");
+}
+
+async fn serve_is_incomplete() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = output(folder.path(), &["serve", "tenancy"], &[]).await;
+    assert_eq!(run.status.code(), Some(64), "{}", stderr(&run));
+    for needed in [
+        "DEEPGRAM_API_KEY",
+        "ANTHROPIC_API_KEY",
+        "CARTESIA_API_KEY",
+        "VOYAGE_API_KEY",
+        "TRUNKLINE_OIDC_ISSUER",
+    ] {
+        assert!(stderr(&run).contains(needed), "{needed} is not told: {}", stderr(&run));
+    }
+    let run = output(folder.path(), &["serve", "telephony-gw"], &[]).await;
+    assert_eq!(run.status.code(), Some(64), "{}", stderr(&run));
+    for needed in ["TRUNKLINE_MEDIA_URL", "TRUNKLINE_TENANCY_URL", "TRUNKLINE_OIDC_ISSUER"] {
+        assert!(stderr(&run).contains(needed), "{needed} is not told: {}", stderr(&run));
+    }
+    assert!(!stderr(&run).contains("TRUNKLINE_DIALOGUE_URL"), "telephony-gw does not call dialogue");
+}
+
+async fn unknown_variable() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let env = [("TRUNKLINE_PORT_8080_TCP", "tcp://10.0.0.1:8080")];
+    let run = output(folder.path(), &["migrate"], &env).await;
+    assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
+    assert!(stderr(&run).contains("warning") && stderr(&run).contains("TRUNKLINE_PORT_8080_TCP"));
+}
+
+async fn check_and_migrate() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let run = output(folder.path(), &["migrate"], &[]).await;
+    assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
+    assert!(std::fs::read_dir(&data).expect("the stores").next().is_some());
+    let again = output(folder.path(), &["migrate"], &[]).await;
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
+
+    let addresses =
+        ["--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "check", "--json"];
+    let run = output(folder.path(), &addresses, &[]).await;
+    assert_eq!(run.status.code(), Some(0), "{}", stdout(&run));
+    let findings: Value = serde_json::from_str(&stdout(&run)).expect("one JSON object");
+    let verdict = |findings: &Value, what: &str| {
+        let found = findings["findings"].as_array()?.iter().find(|finding| finding["what"] == what)?.clone();
+        found["verdict"].as_str().map(str::to_owned)
+    };
+    assert_eq!(verdict(&findings, "data_dir").as_deref(), Some("ok"));
+    assert_eq!(verdict(&findings, "deepgram").as_deref(), Some("note"));
+
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free address");
+    let taken = format!("--http-addr={}", taken.local_addr().expect("its address"));
+    let closed = {
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free address");
+        format!("http://{}", free.local_addr().expect("its address"))
+    };
+    let arguments = [&taken, addresses[1], addresses[2], "check", "--json"];
+    let run = output(folder.path(), &arguments, &[("CARTESIA_BASE_URL", &closed)]).await;
+    assert_eq!(run.status.code(), Some(69), "{}", stdout(&run));
+    let findings: Value = serde_json::from_str(&stdout(&run)).expect("one JSON object");
+    assert_eq!(verdict(&findings, "cartesia").as_deref(), Some("fail"));
+}
+
+async fn up_answers() {
+    let up = Up::start(&OWN_REHEARSALS).await;
+    let fields: Vec<_> = up.ready.split(' ').collect();
+    assert_eq!(fields[0], "ready");
+    let names: Vec<_> = fields[1..].iter().filter_map(|field| field.split('=').next()).collect();
+    assert_eq!(names, ["http", "grpc", "admin", "rehearsal"]);
+    assert_eq!(fields[4], "rehearsal=deepgram,anthropic,cartesia,voyage");
+    for name in ["http", "grpc", "admin"] {
+        assert_ne!(up.address(name).port(), 0, "{}", up.ready);
+    }
+    assert_eq!(up.admin("/livez").await.0, 200);
+    assert_eq!(up.admin("/readyz").await.0, 200);
+    let (status, metrics) = up.admin("/metrics").await;
+    assert_eq!(status, 200);
+    assert!(metrics.contains("trunkline_"), "{metrics}");
+    let (status, _) = up.admin("/realms/trunkline/protocol/openid-connect/certs").await;
+    assert_eq!(status, 200, "the development issuer is there");
+}
+
+async fn token_opens() {
+    let up = Up::start(&[]).await;
+    let data = up.data.path().join("data");
+    let data = data.to_str().expect("a path of the test");
+    let arguments = ["token", "--tenant", "demo", "--role", "tenant-viewer", "--data-dir", data];
+    let run = output(up.data.path(), &arguments, &[]).await;
+    assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
+    let token = stdout(&run).trim().to_owned();
+
+    let stack = ClientStack::new(Contract::load().expect("the contracts").into(), None);
+    let hop = mesh::hop::remote(&up.url("grpc"), None, &stack).expect("a hop");
+    let mut documents = DocumentServiceClient::new(hop);
+    let list = || ListDocumentsRequest { parent: "tenants/demo".into(), ..Default::default() };
+    let refused = documents.list_documents(list()).await.expect_err("without a token");
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    let authorised = |list: ListDocumentsRequest| {
+        let mut request = Request::new(list);
+        let value = MetadataValue::try_from(format!("Bearer {token}")).expect("a token is ASCII");
+        request.metadata_mut().insert("authorization", value);
+        request
+    };
+    let foreign = ListDocumentsRequest { parent: "tenants/other".into(), ..Default::default() };
+    let refused = documents.list_documents(authorised(foreign)).await.expect_err("another tenant's");
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let all_there = async {
+        loop {
+            let found = documents.list_documents(authorised(list())).await.expect("the token opens it");
+            if found.into_inner().documents.len() == retrieval::demo_documents().len() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(DOCUMENTS_TIMEOUT, all_there).await.expect("the demo's documents are there");
+
+    let unknown = ["token", "--tenant", "demo", "--role", "king", "--data-dir", data];
+    assert_eq!(output(up.data.path(), &unknown, &[]).await.status.code(), Some(64));
+}
+
+async fn call_saves() {
+    let up = Up::start(&OWN_REHEARSALS).await;
+    let url = up.url("http");
+    let goodbye = format!("{PROMPTS_FOLDER}/vm-goodbye.wav");
+    let arguments = ["call", "--url", url.as_str(), "--play", &goodbye, "--save", "call.wav"];
+    let run = output(up.data.path(), &arguments, &[("TWILIO_AUTH_TOKEN", AUTH_TOKEN)]).await;
+    assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
+    assert!(stdout(&run).contains("ended: ServerHungUp"), "{}", stdout(&run));
+    let wav = hound::WavReader::open(up.data.path().join("call.wav")).expect("a WAV file");
+    assert_eq!((wav.spec().channels, wav.spec().sample_rate), (2, 8_000));
+    let samples: Vec<i16> = wav.into_samples().collect::<Result<_, _>>().expect("samples");
+    let loudest = |side: usize| samples.iter().skip(side).step_by(2).map(|s| s.unsigned_abs()).max();
+    assert!(loudest(0) > Some(1_000) && loudest(1) > Some(1_000), "both sides are heard");
+    let said = twilio::read_wav(goodbye.as_ref()).expect("the prompt");
+    assert!(samples.len() / 2 > said.len());
+
+    let wrong = ["call", "--url", url.as_str(), "--auth-token", "another"];
+    assert_eq!(output(up.data.path(), &wrong, &[]).await.status.code(), Some(69), "not answered");
+}
