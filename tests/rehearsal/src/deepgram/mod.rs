@@ -1,12 +1,14 @@
-//! Deepgram's streaming recogniser, rehearsed: the WebSocket `/v1/listen`.
+//! Deepgram's streaming recognisers, rehearsed: Nova on the WebSocket `/v1/listen`, Flux on `/v2/listen`.
 //!
-//! It decodes what it is sent at the declared encoding and writes down the known recordings that it recognises in
-//! it; other sound gives empty transcripts. Everything follows the time of the audio, as with the vendor; settings
-//! only add to it how long the vendor takes.
+//! They share a port, a key and the recordings they know. Each decodes what it is sent at the declared encoding and
+//! writes down the known recordings that it recognises in it; other sound gives empty transcripts. Everything follows
+//! the time of the audio, as with the vendor; settings only add to it how long the vendor takes.
 
 mod decode;
+mod flux;
 mod hearing;
 mod message;
+mod nova;
 mod pace;
 mod params;
 mod refusal;
@@ -23,13 +25,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{ConnectInfo, RawQuery, State};
+use axum::extract::{ConnectInfo, FromRequestParts, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use axum::routing::get;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::clock;
 use crate::events::{Event, EventLog};
 use crate::faults::{FaultQueue, Faults};
 use crate::loopback::{Connection, Loopback};
@@ -37,6 +40,7 @@ use crate::recordings::Library;
 use crate::settings::{Dice, Latency};
 use params::Params;
 use refusal::Refusal;
+use session::{Dialect, Opening};
 
 const VENDOR: &str = "deepgram";
 /// A message larger than this is no audio of a call.
@@ -56,8 +60,10 @@ pub struct Settings {
     pub interim_latency: Latency,
     /// The same for final transcripts and for everything else that is sent.
     pub final_latency: Latency,
-    /// Without audio or text for this long the connection is closed with `NET-0001`.
+    /// Without audio or text for this long a connection of Nova is closed with `NET-0001`.
     pub idle_timeout: Duration,
+    /// The same for Flux, where a ping is enough.
+    pub flux_idle_timeout: Duration,
     pub faults: Faults<Fault>,
     pub seed: u64,
 }
@@ -73,6 +79,7 @@ impl Settings {
             interim_latency: Latency::fixed_ms(150),
             final_latency: Latency::fixed_ms(120),
             idle_timeout: Duration::from_secs(10),
+            flux_idle_timeout: Duration::from_secs(60),
             faults: Faults::default(),
             seed: 1,
         }
@@ -91,8 +98,12 @@ pub enum Fault {
     Reset { after: Duration },
     /// Audio is taken, and nothing is answered any more.
     Stall { after: Duration },
-    /// Final transcripts are empty.
+    /// Nova's final transcripts are empty.
     EmptyFinals,
+    /// The upgrade succeeds, and nothing is ever said: not even Flux's `Connected`.
+    NoConnected,
+    /// Flux says that a turn has begun, and nothing more.
+    StallInTurn,
 }
 
 /// A running server; ends when dropped.
@@ -120,7 +131,10 @@ impl Server {
             dice: Dice::new(settings.seed),
             settings,
         });
-        let router = Router::new().route("/v1/listen", get(listen)).with_state(Arc::clone(&shared));
+        let router = Router::new()
+            .route("/v1/listen", get(listen))
+            .route("/v2/listen", get(listen_v2))
+            .with_state(Arc::clone(&shared));
         let loopback = Loopback::start(shared.settings.address, &shared.settings.log, router)?;
         Ok(Self { loopback, shared })
     }
@@ -141,47 +155,92 @@ impl Server {
     }
 }
 
-async fn listen(
-    State(shared): State<Arc<Shared>>,
-    ConnectInfo(connection): ConnectInfo<Connection>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    let request_id = Uuid::new_v4();
-    let mut response = match admit(&shared, query.as_deref().unwrap_or_default(), &headers, upgrade) {
-        Ok((params, fault, upgrade)) => {
-            let session = session::Session::new(shared, params, fault, connection, request_id);
-            upgrade.on_upgrade(|socket| session.run(socket))
-        }
-        Err(refusal) => {
-            let event = Event::new(VENDOR, connection.id(), "refused");
-            let event = event.with("status", refusal.status.as_u16()).with("reason", refusal.message.clone());
-            shared.settings.log.push(event.with("request_id", request_id.to_string()));
-            refusal.respond(request_id)
-        }
-    };
-    if let Ok(value) = HeaderValue::from_str(&request_id.to_string()) {
-        response.headers_mut().insert("dg-request-id", value);
-    }
-    response
+/// A version of the protocol: what its query settles, and who answers.
+type Dialogue = (Opening, Box<dyn Dialect>);
+
+async fn listen(state: State<Arc<Shared>>, upgrade: Upgrade) -> Response {
+    upgrade.respond(&state, |query, request_id| {
+        let params = Params::parse(query)?;
+        let settings = &state.settings;
+        let opening = Opening {
+            encoding: params.encoding,
+            model: params.model.clone(),
+            tag: params.tag.clone(),
+            idle_timeout: settings.idle_timeout,
+            pings_count: false,
+        };
+        let (library, dice) = (Arc::clone(&settings.recordings), state.dice.clone());
+        let nova = nova::Nova::new(params, library, dice, request_id, clock::time_of_day());
+        Ok((opening, Box::new(nova)))
+    })
 }
 
-type Admitted = (Params, Option<Fault>, WebSocketUpgrade);
+async fn listen_v2(state: State<Arc<Shared>>, upgrade: Upgrade) -> Response {
+    upgrade.respond(&state, |query, request_id| {
+        let params = flux::Params::parse(query)?;
+        let settings = &state.settings;
+        let opening = Opening {
+            encoding: Some(params.encoding),
+            model: params.model.clone(),
+            tag: params.tag.clone(),
+            idle_timeout: settings.flux_idle_timeout,
+            pings_count: true,
+        };
+        Ok((opening, Box::new(flux::Flux::new(params, Arc::clone(&settings.recordings), request_id))))
+    })
+}
 
-fn admit(
-    shared: &Shared,
-    query: &str,
-    headers: &HeaderMap,
+/// A request to open a socket.
+#[derive(FromRequestParts)]
+struct Upgrade {
+    connection: ConnectInfo<Connection>,
+    query: RawQuery,
+    headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Result<Admitted, Refusal> {
-    refusal::check_key(headers, &shared.settings.api_keys)?;
-    let params = Params::parse(query).map_err(Refusal::bad_request)?;
-    let upgrade = upgrade.map_err(|rejection| Refusal::bad_request(rejection.body_text()))?;
-    let fault = shared.faults.take();
-    if let Some(Fault::RefuseUpgrade(status)) = fault {
-        return Err(Refusal::of_status(status));
+}
+
+impl Upgrade {
+    fn respond(
+        self,
+        shared: &Arc<Shared>,
+        dialogue: impl FnOnce(&str, Uuid) -> Result<Dialogue, String>,
+    ) -> Response {
+        let request_id = Uuid::new_v4();
+        let ConnectInfo(connection) = self.connection.clone();
+        let mut response = match self.admit(shared, |query| dialogue(query, request_id)) {
+            Ok((fault, (opening, dialect), upgrade)) => {
+                let shared = Arc::clone(shared);
+                let session = session::Session::new(shared, opening, dialect, fault, connection, request_id);
+                upgrade.on_upgrade(|socket| session.run(socket))
+            }
+            Err(refusal) => {
+                let event = Event::new(VENDOR, connection.id(), "refused");
+                let event =
+                    event.with("status", refusal.status.as_u16()).with("reason", refusal.message.clone());
+                shared.settings.log.push(event.with("request_id", request_id.to_string()));
+                refusal.respond(request_id)
+            }
+        };
+        if let Ok(value) = HeaderValue::from_str(&request_id.to_string()) {
+            response.headers_mut().insert("dg-request-id", value);
+        }
+        response
     }
-    let upgrade = upgrade.protocols(["token", "bearer"]).read_buffer_size(4096).write_buffer_size(0);
-    Ok((params, fault, upgrade.max_message_size(MESSAGE_BYTES_MAX)))
+
+    fn admit(
+        self,
+        shared: &Shared,
+        dialogue: impl FnOnce(&str) -> Result<Dialogue, String>,
+    ) -> Result<(Option<Fault>, Dialogue, WebSocketUpgrade), Refusal> {
+        refusal::check_key(&self.headers, &shared.settings.api_keys)?;
+        let RawQuery(query) = self.query;
+        let dialogue = dialogue(query.as_deref().unwrap_or_default()).map_err(Refusal::bad_request)?;
+        let upgrade = self.upgrade.map_err(|rejection| Refusal::bad_request(rejection.body_text()))?;
+        let fault = shared.faults.take();
+        if let Some(Fault::RefuseUpgrade(status)) = fault {
+            return Err(Refusal::of_status(status));
+        }
+        let upgrade = upgrade.protocols(["token", "bearer"]).read_buffer_size(4096).write_buffer_size(0);
+        Ok((fault, dialogue, upgrade.max_message_size(MESSAGE_BYTES_MAX)))
+    }
 }

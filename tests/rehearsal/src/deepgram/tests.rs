@@ -1,6 +1,7 @@
 //! The server against a plain WebSocket client, rule by rule; audio is sent as fast as it goes.
 
 mod faults;
+mod flux;
 mod rules;
 mod upgrade;
 
@@ -34,7 +35,12 @@ fn server(change: impl FnOnce(&mut Settings)) -> (Server, EventLog) {
 }
 
 fn request(server: &Server, query: &str, key: &str) -> Request {
-    let url = format!("{}/v1/listen?{query}", server.base_url().replace("http", "ws"));
+    let version = if query.contains("model=flux") { "v2" } else { "v1" };
+    request_to(server, version, query, key)
+}
+
+fn request_to(server: &Server, version: &str, query: &str, key: &str) -> Request {
+    let url = format!("{}/{version}/listen?{query}", server.base_url().replace("http", "ws"));
     let mut request = url.into_client_request().expect("a URL");
     if !key.is_empty() {
         request.headers_mut().insert("authorization", key.parse().expect("a header"));

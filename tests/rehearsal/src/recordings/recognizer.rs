@@ -26,6 +26,8 @@ pub struct Heard {
     /// In samples at 8 kHz since the start of the call.
     pub start: u64,
     pub end: u64,
+    /// The recording goes on after it.
+    pub more: bool,
 }
 
 /// Recognises the recordings of a [`Library`] in the sound of one call.
@@ -75,17 +77,11 @@ impl Recognizer {
         let mut words = Vec::new();
         let mut taken: Vec<(i64, i64)> = Vec::new();
         for track in certain {
-            let free = |start, end| {
-                let middle = (start + end) / 2;
+            let free = |word: &Heard| {
+                let middle = word.start.midpoint(word.end).cast_signed();
                 !taken.iter().any(|&(from, to)| from <= middle && middle < to)
             };
-            words.extend(track.words().filter(|&(_, start, end)| free(start, end)).map(
-                |(text, start, end)| Heard {
-                    text: text.to_owned(),
-                    start: start.unsigned_abs(),
-                    end: end.unsigned_abs(),
-                },
-            ));
+            words.extend(track.words().filter(free));
             taken.push(track.span());
         }
         words.sort_by_key(|word| word.start);

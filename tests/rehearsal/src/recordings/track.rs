@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{FRAME, Recording};
+use super::{FRAME, Heard, Recording};
 
 /// Frames whose waveforms correlate at least this much are the same sound.
 const SAME: f32 = 0.5;
@@ -224,14 +224,20 @@ impl Track {
         (self.lag + (self.from * FRAME) as i64, self.lag + (self.to * FRAME) as i64)
     }
 
-    /// The words that were heard: text, start and end in samples of the call.
-    pub(super) fn words(&self) -> impl Iterator<Item = (&str, i64, i64)> {
+    /// The words that were heard.
+    pub(super) fn words(&self) -> impl Iterator<Item = Heard> {
         let (from, to) = (self.from * FRAME, self.to * FRAME);
-        self.recording.words.iter().filter_map(move |word| {
+        let place = move |at: usize| (self.lag + at as i64).unsigned_abs();
+        let last = self.recording.words.len().saturating_sub(1);
+        self.recording.words.iter().enumerate().filter_map(move |(index, word)| {
             let (start, end) = (word.start.max(from), word.end.min(to));
             let heard = end.saturating_sub(start) as f64;
-            (heard >= HEARD_SHARE * (word.end - word.start) as f64)
-                .then(|| (word.text.as_str(), self.lag + start as i64, self.lag + end as i64))
+            (heard >= HEARD_SHARE * (word.end - word.start) as f64).then(|| Heard {
+                text: word.text.clone(),
+                start: place(start),
+                end: place(end),
+                more: index < last,
+            })
         })
     }
 }

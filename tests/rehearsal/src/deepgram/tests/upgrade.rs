@@ -1,7 +1,11 @@
 use super::*;
 
 async fn refused(server: &Server, query: &str, key: &str) -> (u16, Value) {
-    let Err(Error::Http(response)) = connect_async(request(server, query, key)).await else {
+    refused_by(server, "v1", query, key).await
+}
+
+async fn refused_by(server: &Server, version: &str, query: &str, key: &str) -> (u16, Value) {
+    let Err(Error::Http(response)) = connect_async(request_to(server, version, query, key)).await else {
         panic!("{query} with {key} was accepted");
     };
     let id = response.headers().get("dg-request-id").cloned().expect("an id");
@@ -45,6 +49,10 @@ async fn wrong_parameters_are_refused_with_their_names() {
     assert_eq!(status, 400);
     assert!(body["err_msg"].as_str().is_some_and(|text| text.contains("flux-general-en")));
     assert_eq!(refused(&server, "utterance_end_ms=1000", "Token key").await.0, 400);
+    for wrong in [PHONE, "model=flux-general-en&encoding=mulaw&sample_rate=8000&interim_results=true"] {
+        assert_eq!(refused_by(&server, "v2", wrong, "Token key").await.0, 400, "{wrong}");
+    }
+    assert_eq!(refused_by(&server, "v2", PHONE, "Token bad").await.0, 401);
 }
 
 #[tokio::test]
