@@ -25,7 +25,7 @@ use proto::{
 pub use config::Config;
 pub use service::Service;
 
-use crate::llm::anthropic::Anthropic;
+use crate::{llm::anthropic::Anthropic, tools::Tool};
 
 /// The role cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -52,9 +52,17 @@ impl Dialogue {
         retrieval: RetrievalServiceClient<Hop>,
         drain: Drain,
     ) -> Result<Self, Error> {
+        events::describe();
         let model = Anthropic::new(&config).map_err(Error::HttpClient)?;
         let directory = Directory::new(routing, agents);
         Ok(Self { service: Service::new(config, Arc::new(model), directory, retrieval, drain) })
+    }
+
+    /// Adds a tool to the built-in ones, for the agents that name it. Services given out before do not have it.
+    #[must_use]
+    pub fn with_tool(mut self, tool: Arc<dyn Tool>) -> Self {
+        self.service.add_tool(tool);
+        self
     }
 
     /// The gRPC service; clones are cheap and share everything.

@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
-use crate::{Config, llm::LanguageModel, session};
+use crate::{Config, llm::LanguageModel, session, tools::Tool};
 
 /// What waits to be sent on one stream: a slow reader stops the model, never grows a queue.
 const RESPONSES: usize = 64;
@@ -22,11 +22,14 @@ const RESPONSES: usize = 64;
 pub struct Service(Arc<Shared>);
 
 /// What every session of the node uses.
+#[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) model: Arc<dyn LanguageModel>,
     pub(crate) directory: Directory,
     pub(crate) retrieval: RetrievalServiceClient<Hop>,
+    /// Offered beside the built-in ones.
+    pub(crate) tools: Vec<Arc<dyn Tool>>,
     pub(crate) drain: Drain,
 }
 
@@ -38,7 +41,11 @@ impl Service {
         retrieval: RetrievalServiceClient<Hop>,
         drain: Drain,
     ) -> Self {
-        Self(Arc::new(Shared { config, model, directory, retrieval, drain }))
+        Self(Arc::new(Shared { config, model, directory, retrieval, tools: Vec::new(), drain }))
+    }
+
+    pub(crate) fn add_tool(&mut self, tool: Arc<dyn Tool>) {
+        Arc::make_mut(&mut self.0).tools.push(tool);
     }
 }
 

@@ -18,9 +18,9 @@ use tracing::Instrument;
 
 use self::{open::Setup, wire::Step};
 use crate::{
-    conversation::{Conversation, Generation, Input, Output, ToolCall},
+    conversation::{Conversation, Effect, Generation, Input, Output, ToolCall, ToolResult},
     events,
-    llm::{self, Completion, Event},
+    llm::{self, Completion, Event, Meter},
     prompt,
     service::Shared,
 };
@@ -29,6 +29,8 @@ use crate::{
 const INPUTS: usize = 64;
 /// A reader that takes nothing for so long is gone.
 const SEND: Duration = Duration::from_secs(5);
+/// A tool that gives no result for so long has failed.
+const TOOL: Duration = Duration::from_secs(10);
 
 type Responses = mpsc::Sender<Result<ConverseResponse, Status>>;
 
@@ -61,14 +63,25 @@ struct Session {
     responses: Responses,
     /// Dropping a task cancels its request to the vendor or the tool.
     model: Option<AbortOnDropHandle<()>>,
-    tools: BTreeMap<usize, AbortOnDropHandle<()>>,
+    tools: BTreeMap<(Generation, usize), AbortOnDropHandle<()>>,
+    /// Of the newest reply, by its epoch.
+    meter: Option<(i64, Arc<Meter>)>,
 }
 
 impl Session {
     fn new(shared: Arc<Shared>, setup: Setup, responses: Responses) -> Self {
         let conversation = Conversation::new(setup.toolbox.effects(), setup.epoch_min);
         let inputs = mpsc::channel(INPUTS);
-        Self { shared, setup, conversation, inputs, responses, model: None, tools: BTreeMap::new() }
+        Self {
+            shared,
+            setup,
+            conversation,
+            inputs,
+            responses,
+            model: None,
+            tools: BTreeMap::new(),
+            meter: None,
+        }
     }
 
     async fn converse(mut self, mut requests: Streaming<ConverseRequest>) -> Result<(), Status> {
@@ -98,6 +111,9 @@ impl Session {
                     return Err(error.into());
                 }
             };
+            if let Input::ToolDone(generation, index, _) = &input {
+                self.tools.remove(&(*generation, *index));
+            }
             self.conversation.handle(input, clock::now());
             while let Some(output) = self.conversation.poll() {
                 self.perform(output).await?;
@@ -108,12 +124,15 @@ impl Session {
     async fn perform(&mut self, output: Output) -> Result<(), Status> {
         match output {
             Output::Generate { generation, may_use_tools } => self.generate(generation, may_use_tools),
-            Output::Abort { .. } => {
-                self.model = None;
-                self.tools.clear();
-                events::reply("cancelled");
+            Output::Abort { .. } => self.abort("cancelled"),
+            Output::Confirmed { .. } => {
+                self.meter.iter().for_each(|(_, meter)| meter.confirm());
             }
-            Output::RunTool { generation, index, call } => self.run_tool(generation, index, call),
+            Output::Discard { .. } => {
+                self.abort("discarded");
+                self.meter = None;
+            }
+            Output::RunTool { generation, index, call, key } => self.run_tool(generation, index, call, &key),
             Output::FirstToken { epoch, delay } => {
                 events::first_token(delay);
                 self.send(epoch, wire::first_token(delay)).await?;
@@ -129,17 +148,19 @@ impl Session {
                 self.send(epoch, wire::reply_failed(&self.setup.apology, failure)).await?;
             }
             Output::Refused { what } => events::refused(what),
+            Output::RefusedEffect { kind } => events::refused_effect(kind),
         }
         Ok(())
     }
 
     fn generate(&mut self, generation: Generation, may_use_tools: bool) {
-        let history = self.conversation.history();
-        let request = prompt::request(&self.setup.profile, history, &self.setup.call_id, may_use_tools);
+        let history = self.conversation.context();
+        let request = prompt::request(&self.setup.profile, &history, &self.setup.call_id, may_use_tools);
         let completion = Completion {
             model: self.setup.model.clone(),
             key: self.setup.key.clone(),
             request: Arc::new(request),
+            meter: self.meter(generation.epoch),
         };
         let (shared, inputs) = (self.shared.clone(), self.inputs.0.clone());
         let task = async move {
@@ -153,14 +174,47 @@ impl Session {
         self.model = Some(AbortOnDropHandle::new(tokio::spawn(task.in_current_span())));
     }
 
-    fn run_tool(&mut self, generation: Generation, index: usize, call: ToolCall) {
+    /// Only one reply is being made at a time.
+    fn abort(&mut self, outcome: &'static str) {
+        self.model = None;
+        self.tools.clear();
+        events::reply(outcome);
+    }
+
+    fn meter(&mut self, epoch: i64) -> Arc<Meter> {
+        match &self.meter {
+            Some((of, meter)) if *of == epoch => Arc::clone(meter),
+            _ => {
+                let meter = Arc::new(Meter::new(!self.conversation.is_tentative()));
+                self.meter = Some((epoch, Arc::clone(&meter)));
+                meter
+            }
+        }
+    }
+
+    fn run_tool(&mut self, generation: Generation, index: usize, call: ToolCall, key: &str) {
         let Some(tool) = self.setup.toolbox.get(&call.name) else { return };
-        let inputs = self.inputs.0.clone();
+        let key = format!("{}:{key}", self.setup.call_id);
+        let (run, inputs) = (tool.run(call.arguments.unwrap_or_default(), &key), self.inputs.0.clone());
         let task = async move {
-            let result = tool.run(call.arguments.unwrap_or_default()).await;
+            let result = tokio::time::timeout(TOOL, run).await.unwrap_or_else(|_| {
+                tracing::warn!(tool = call.name, "the tool gave no result in time");
+                let text = "there was no answer in time: it may have been done or not".to_owned();
+                ToolResult { text, is_error: true }
+            });
             let _ = inputs.send(Input::ToolDone(generation, index, result)).await;
-        };
-        self.tools.insert(index, AbortOnDropHandle::new(tokio::spawn(task.in_current_span())));
+        }
+        .in_current_span();
+        if tool.effect() == Effect::WriteOnce {
+            // It ends by itself, whatever becomes of its reply and even of the call: half a write helps nobody.
+            let in_flight = self.shared.drain.in_flight();
+            tokio::spawn(async move {
+                task.await;
+                drop(in_flight);
+            });
+        } else {
+            self.tools.insert((generation, index), AbortOnDropHandle::new(tokio::spawn(task)));
+        }
     }
 
     async fn send(&mut self, epoch: i64, event: Wire) -> Result<(), Status> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use dialogue::{
     Config,
     conversation::{Conversation, Input},
-    llm::{self, Completion, Event, Failure, FailureKind, LanguageModel, anthropic::Anthropic},
+    llm::{self, Completion, Event, Failure, FailureKind, LanguageModel, Meter, anthropic::Anthropic},
     prompt::{self, Profile},
 };
 use futures_util::StreamExt;
@@ -22,7 +22,7 @@ fn adapter(vendor: &Vendor) -> Anthropic {
 
 fn completion() -> Completion {
     let mut conversation = Conversation::new(BTreeMap::new(), 0);
-    conversation.handle(Input::UserTurn { epoch: 1, text: "Hi".into() }, clock::now());
+    conversation.handle(Input::UserTurn { epoch: 1, text: "Hi".into(), tentative: false }, clock::now());
     let profile =
         Profile { prompt: "Be kind.".into(), language: "en".into(), tools: Vec::new(), max_tokens: 99 };
     let request = prompt::request(&profile, conversation.history(), "call", true);
@@ -30,6 +30,7 @@ fn completion() -> Completion {
         model: "claude-haiku-5-5".into(),
         key: Pii::new("sk-secret".into()),
         request: Arc::new(request),
+        meter: Arc::new(Meter::new(true)),
     }
 }
 

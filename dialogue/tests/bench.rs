@@ -224,7 +224,7 @@ impl Talk {
     }
 
     pub async fn turn(&self, epoch: i64, text: &str) {
-        self.say(epoch, Say::UserTurn(UserTurn { text: text.into() })).await;
+        self.say(epoch, Say::UserTurn(UserTurn { text: text.into(), tentative: false })).await;
     }
 
     pub async fn heard(&self, epoch: i64, text: &str, interrupted: bool) {

@@ -11,12 +11,13 @@ pub const REFUSED: &str = "[the caller asked for something that cannot be answer
 pub const CUT_MARK: char = '—';
 
 /// A conversation so far.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct History {
     exchanges: Vec<Exchange>,
 }
 
 /// The caller's words and what came of them.
+#[derive(Clone)]
 struct Exchange {
     /// One piece for each turn of the caller; never empty.
     caller: Vec<String>,
@@ -26,11 +27,19 @@ struct Exchange {
 }
 
 /// One message of the model that called tools, with every result.
+#[derive(Clone)]
 pub(super) struct ToolRound {
     /// What was said before the calls: sent while the reply is open, heard once it is closed.
     pub(super) said: String,
-    /// Never empty.
+    /// Empty only while the results of a round that outlives its reply are on their way: it is words until then.
     pub(super) calls: Vec<(ToolCall, ToolResult)>,
+}
+
+/// Where a round stands whose results are on their way.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    exchange: usize,
+    round: usize,
 }
 
 /// Who a message is from, in the language model's terms.
@@ -102,6 +111,21 @@ impl History {
         }
     }
 
+    /// Adds a round to the open reply whose results come later, with [`Self::fill`].
+    pub(super) fn reserve(&mut self, said: String) -> Place {
+        self.push_round(ToolRound { said, calls: Vec::new() });
+        let round = self.exchanges.last().map_or(0, |open| open.rounds.len().saturating_sub(1));
+        Place { exchange: self.exchanges.len().saturating_sub(1), round }
+    }
+
+    /// Completes a round whose results came after the reply was over.
+    pub(super) fn fill(&mut self, place: Place, calls: Vec<(ToolCall, ToolResult)>) {
+        let exchange = self.exchanges.get_mut(place.exchange);
+        if let Some(round) = exchange.and_then(|exchange| exchange.rounds.get_mut(place.round)) {
+            round.calls = calls;
+        }
+    }
+
     /// Closes the open reply: its words become what was heard of them.
     pub(super) fn close(&mut self, heard: &str, interrupted: bool) {
         let Some(open) = self.exchanges.last_mut() else { return };
@@ -120,7 +144,7 @@ impl History {
         }
     }
 
-    /// Adds words that the agent said without being asked: a greeting.
+    /// Adds words that the agent said without being asked: a greeting, a question whether the caller is still there.
     pub(super) fn push_unasked(&mut self, heard: &str, interrupted: bool) {
         let mut text = heard.trim().to_owned();
         if text.is_empty() {

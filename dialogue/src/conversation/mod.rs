@@ -1,20 +1,26 @@
 //! CORE: who said what, and which reply is being made. Listening, thinking, speaking.
 //!
 //! Every reply has the epoch of the user turn that it answers. What belongs to an older epoch is refused, and the
-//! history keeps of a reply what the caller heard and nothing more.
+//! history keeps of a reply what the caller heard and nothing more. A tentative turn lies beside the history until it is
+//! confirmed; nothing that it asks for changes the world before.
 
 mod history;
 mod reply;
+mod tentative;
 #[cfg(test)]
 mod tests;
+mod writes;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::{Duration, Instant},
 };
 
 pub use history::{Block, CALL_ANSWERED, CUT_MARK, History, REFUSED, Role};
 use reply::{Phase, Reply};
+use tentative::Tentative;
+use writes::{LateRound, Writes};
 
 /// How often one reply may call tools; the next request must be answered in words.
 pub const TOOL_ROUNDS_MAX: u32 = 4;
@@ -42,15 +48,18 @@ pub struct ToolResult {
 /// What a tool changes in the world: decides what an interruption does to its call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing: runs at once; an interruption throws it away if its result is not back.
+    /// Nothing: runs at once, for a tentative turn too; an interruption throws it away if its result is not back.
     Read,
-    /// What cannot be taken back: ends the reply, and takes place only when all of the reply was heard. An
-    /// interruption before that undoes the call as if it was never made.
+    /// Something, once: runs when the turn is certain. An interruption does not stop it: its result is kept when it
+    /// comes back, and the same call in the next reply gets that result instead of being made again.
+    WriteOnce,
+    /// What cannot be taken back: runs when the turn is certain, ends the reply, and takes place only when all of the
+    /// reply was heard. An interruption before that undoes the call as if it was never made.
     Irrevocable,
 }
 
 /// Which request to the model something belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Generation {
     /// The epoch of the reply.
     pub epoch: i64,
@@ -88,8 +97,15 @@ pub enum Input {
         epoch: i64,
         /// The words.
         text: String,
+        /// True when it may not be over: all that it brings about waits for `Confirm`, and without that was never.
+        tentative: bool,
     },
-    /// How much of a reply, or of a greeting, was heard.
+    /// The tentative turn is certain.
+    Confirm {
+        /// Which.
+        epoch: i64,
+    },
+    /// How much of a reply, or of a line that nobody asked for, was heard.
     Heard {
         /// Of which reply.
         epoch: i64,
@@ -124,8 +140,18 @@ pub enum Output {
         /// False when the reply has used up its rounds.
         may_use_tools: bool,
     },
-    /// Drop the request to the model and the tools of this epoch.
+    /// Drop the request to the model and the tools of this epoch, but those that write.
     Abort {
+        /// Which reply.
+        epoch: i64,
+    },
+    /// The tentative reply of this epoch is an ordinary one from here on.
+    Confirmed {
+        /// Which reply.
+        epoch: i64,
+    },
+    /// The tentative turn of this epoch never was: drop all that runs for it.
+    Discard {
         /// Which reply.
         epoch: i64,
     },
@@ -137,6 +163,8 @@ pub enum Output {
         index: usize,
         /// What to run.
         call: ToolCall,
+        /// Names the request within the call; the same when the same request is made again.
+        key: String,
     },
     /// The model began to answer.
     FirstToken {
@@ -173,6 +201,11 @@ pub enum Output {
         /// What kind of thing: a label of a metric.
         what: &'static str,
     },
+    /// An effect that a reply asked for was refused, because the reply is not the current one any more.
+    RefusedEffect {
+        /// What kind of effect: a label of a metric.
+        kind: &'static str,
+    },
 }
 
 /// Who does what.
@@ -190,9 +223,17 @@ pub enum State {
 pub struct Conversation {
     tools: BTreeMap<&'static str, Effect>,
     history: History,
-    /// The highest epoch seen; it and everything older is stale for a new turn.
+    /// The highest epoch of a turn, a tentative one or not; it and everything older is stale for a new turn.
+    last_turn: i64,
+    /// The highest epoch that the history knows; it and everything older is stale for a line of the agent's own.
     last_epoch: i64,
     reply: Option<Reply>,
+    /// Set while the reply is to a tentative turn.
+    tentative: Option<Tentative>,
+    /// Tentative turns that never were, and are newer than the history.
+    discarded: BTreeSet<i64>,
+    writes: Writes,
+    late_rounds: Vec<LateRound>,
     outputs: VecDeque<Output>,
 }
 
@@ -200,12 +241,36 @@ impl Conversation {
     /// A conversation with nothing said. Epochs below `epoch_min` are stale from the start.
     pub fn new(tools: BTreeMap<&'static str, Effect>, epoch_min: i64) -> Self {
         let last_epoch = epoch_min.max(0) - 1;
-        Self { tools, history: History::default(), last_epoch, reply: None, outputs: VecDeque::new() }
+        Self {
+            tools,
+            history: History::default(),
+            last_turn: last_epoch,
+            last_epoch,
+            reply: None,
+            tentative: None,
+            discarded: BTreeSet::new(),
+            writes: Writes::default(),
+            late_rounds: Vec::new(),
+            outputs: VecDeque::new(),
+        }
     }
 
-    /// What was said so far.
+    /// What was said so far, for certain.
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// The history as the reply that is being made must see it: with the tentative turn, if there is one.
+    pub fn context(&self) -> Cow<'_, History> {
+        match &self.tentative {
+            None => Cow::Borrowed(&self.history),
+            Some(tentative) => Cow::Owned(tentative.after(&self.history)),
+        }
+    }
+
+    /// True while the newest turn is a tentative one.
+    pub fn is_tentative(&self) -> bool {
+        self.tentative.is_some()
     }
 
     /// Who does what.
@@ -221,7 +286,8 @@ impl Conversation {
     /// Takes an input. Drain [`Self::poll`] before the next one.
     pub fn handle(&mut self, input: Input, now: Instant) {
         match input {
-            Input::UserTurn { epoch, text } => self.user_turn(epoch, &text, now),
+            Input::UserTurn { epoch, text, tentative } => self.user_turn(epoch, &text, tentative, now),
+            Input::Confirm { epoch } => self.confirm(epoch),
             Input::Heard { epoch, text, interrupted } => self.heard(epoch, &text, interrupted),
             Input::Cancel { epoch } => self.cancel(epoch),
             Input::Text(generation, text) => self.text(generation, &text, now),
@@ -237,24 +303,44 @@ impl Conversation {
         self.outputs.pop_front()
     }
 
-    fn user_turn(&mut self, epoch: i64, text: &str, now: Instant) {
-        if epoch <= self.last_epoch {
+    fn user_turn(&mut self, epoch: i64, text: &str, tentative: bool, now: Instant) {
+        if epoch <= self.last_turn.max(self.last_epoch) {
             return self.refuse("user_turn");
         }
-        self.last_epoch = epoch;
-        // Nothing was heard of a reply that is still open: its duty was to come before.
-        self.close_reply("", true);
-        self.history.push_caller(text);
+        self.last_turn = epoch;
+        self.discard_tentative();
+        if tentative {
+            self.begin_tentative(text);
+        } else {
+            self.begin_turn(epoch, text);
+        }
         self.reply = Some(Reply::new(epoch, now));
         self.generate();
     }
 
+    /// A turn that is certain enters the history.
+    fn begin_turn(&mut self, epoch: i64, text: &str) {
+        self.settle(epoch);
+        // Nothing was heard of a reply that is still open: its duty was to come before.
+        if let Some(open) = self.reply.take() {
+            self.close(open, "", true);
+        }
+        self.history.push_caller(text);
+    }
+
     fn heard(&mut self, epoch: i64, text: &str, interrupted: bool) {
-        if self.reply.as_ref().is_some_and(|reply| reply.epoch == epoch) {
-            self.close_reply(text, interrupted);
-        } else if epoch > self.last_epoch {
-            self.last_epoch = epoch;
-            self.close_reply("", true);
+        // Nothing of a tentative reply is played before it is confirmed.
+        let is_played = self.tentative_epoch() != Some(epoch) && !self.discarded.contains(&epoch);
+        if let Some(reply) = self.take_certain(epoch) {
+            self.close(reply, text, interrupted);
+        } else if is_played && epoch > self.last_epoch {
+            if self.tentative_epoch().is_some_and(|tentative| tentative < epoch) {
+                self.discard_tentative();
+            }
+            self.settle(epoch);
+            if let Some(open) = self.certain().take() {
+                self.close(open, "", true);
+            }
             self.history.push_unasked(text, interrupted);
         } else {
             self.refuse("heard");
@@ -262,26 +348,58 @@ impl Conversation {
     }
 
     fn cancel(&mut self, epoch: i64) {
-        match &mut self.reply {
-            Some(reply) if reply.epoch == epoch => {
-                if reply.is_running() {
-                    self.outputs.push_back(Output::Abort { epoch });
-                }
-                reply.phase = Phase::Ended { goodbye: None };
-            }
-            _ => self.refuse("cancel"),
+        if self.tentative_epoch() == Some(epoch) {
+            self.discard_tentative();
+        } else if let Some(mut reply) = self.take_certain(epoch) {
+            self.break_off(&mut reply);
+            *self.certain() = Some(reply);
+        } else {
+            self.refuse("cancel");
         }
     }
 
-    fn close_reply(&mut self, heard: &str, interrupted: bool) {
-        let Some(reply) = self.reply.take() else { return };
+    /// The place of the newest reply to a turn that is certain.
+    fn certain(&mut self) -> &mut Option<Reply> {
+        match &mut self.tentative {
+            Some(tentative) => &mut tentative.under,
+            None => &mut self.reply,
+        }
+    }
+
+    fn take_certain(&mut self, epoch: i64) -> Option<Reply> {
+        self.certain().take_if(|reply| reply.epoch == epoch)
+    }
+
+    /// The history knows this epoch from here on.
+    fn settle(&mut self, epoch: i64) {
+        self.last_epoch = epoch;
+        self.discarded.retain(|discarded| *discarded > epoch);
+    }
+
+    /// Nothing more comes of a reply, and what it asked for and cannot be taken back does not take place.
+    fn break_off(&mut self, reply: &mut Reply) {
         if reply.is_running() {
             self.outputs.push_back(Output::Abort { epoch: reply.epoch });
         }
-        if let Phase::Ended { goodbye: Some(round) } = reply.phase
-            && !interrupted
-        {
-            self.history.push_round(round);
+        match std::mem::replace(&mut reply.phase, Phase::Broken) {
+            Phase::RunningTools(slots) => self.keep_writes(reply.take_said(), slots),
+            Phase::Done { goodbye: Some(round) } => {
+                self.refuse_effect("hang_up");
+                self.keep_writes_of(round);
+            }
+            Phase::Generating | Phase::Done { goodbye: None } | Phase::Broken => {}
+        }
+    }
+
+    fn close(&mut self, mut reply: Reply, heard: &str, interrupted: bool) {
+        match &mut reply.phase {
+            Phase::Done { goodbye } if !interrupted => {
+                if let Some(round) = goodbye.take() {
+                    self.history.push_round(round);
+                }
+                self.writes.forget_finished();
+            }
+            _ => self.break_off(&mut reply),
         }
         self.history.close(heard, interrupted);
     }
@@ -295,5 +413,9 @@ impl Conversation {
 
     fn refuse(&mut self, what: &'static str) {
         self.outputs.push_back(Output::Refused { what });
+    }
+
+    fn refuse_effect(&mut self, kind: &'static str) {
+        self.outputs.push_back(Output::RefusedEffect { kind });
     }
 }

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use super::{
     Conversation, Effect, Failure, Generation, Output, Stop, TOOL_ROUNDS_MAX, ToolCall, ToolResult,
-    history::ToolRound,
+    history::{REFUSED, ToolRound},
+    writes::{Begun, request_key},
 };
 use crate::segment::Segmenter;
 
@@ -25,10 +26,43 @@ pub(super) struct Reply {
 pub(super) enum Phase {
     /// The model writes.
     Generating,
-    /// Tools run; a call without a result is not back.
-    RunningTools(Vec<(ToolCall, Option<ToolResult>)>),
-    /// Nothing more comes. `goodbye` is a round whose effect waits until the reply was heard.
-    Ended { goodbye: Option<ToolRound> },
+    /// Tools run, or wait for their turn.
+    RunningTools(Vec<Slot>),
+    /// All of it was sent. `goodbye` is a round whose effect waits until the reply was heard.
+    Done { goodbye: Option<ToolRound> },
+    /// It failed or was cancelled: nothing more comes.
+    Broken,
+}
+
+/// A tool call of the round that is open.
+pub(super) struct Slot {
+    pub(super) call: ToolCall,
+    pub(super) progress: Progress,
+}
+
+/// How far a tool call is.
+pub(super) enum Progress {
+    /// Not begun: its turn is tentative.
+    Held,
+    /// Runs, and nobody else waits for it.
+    Running,
+    /// Waits for the write of this key, which it began or the same call before it.
+    Writing(String),
+    /// The result is there.
+    Back(ToolResult),
+}
+
+impl Slot {
+    pub(super) fn is_back(&self) -> bool {
+        matches!(self.progress, Progress::Back(_))
+    }
+
+    pub(super) fn into_call(self) -> Option<(ToolCall, ToolResult)> {
+        match self.progress {
+            Progress::Back(result) => Some((self.call, result)),
+            _ => None,
+        }
+    }
 }
 
 impl Reply {
@@ -51,7 +85,20 @@ impl Reply {
 
     /// True while the model or a tool works for it.
     pub(super) fn is_running(&self) -> bool {
-        !matches!(self.phase, Phase::Ended { .. })
+        matches!(self.phase, Phase::Generating | Phase::RunningTools(_))
+    }
+
+    /// The calls of the open round.
+    pub(super) fn slots(&mut self) -> &mut [Slot] {
+        match &mut self.phase {
+            Phase::RunningTools(slots) => slots,
+            _ => &mut [],
+        }
+    }
+
+    /// What was sent since the last round of tools.
+    pub(super) fn take_said(&mut self) -> String {
+        std::mem::take(&mut self.said).trim().to_owned()
     }
 
     fn segment(&mut self, text: String) -> Output {
@@ -84,7 +131,7 @@ impl Conversation {
 
     pub(super) fn tool_started(&mut self, generation: Generation, now: Instant) {
         let Some(reply) = self.reply.as_mut().filter(|reply| reply.is_writing(generation)) else {
-            return self.refuse("tool_call");
+            return self.refuse("tool_started");
         };
         self.outputs.extend(reply.first_token(now));
         if let Some(segment) = reply.segmenter.flush(true) {
@@ -94,10 +141,14 @@ impl Conversation {
 
     pub(super) fn finished(&mut self, generation: Generation, stop: Stop, calls: Vec<ToolCall>) {
         let Some(reply) = self.reply.as_mut().filter(|reply| reply.is_writing(generation)) else {
+            calls.iter().for_each(|_| self.refuse_effect("tool_call"));
             return self.refuse("finish");
         };
         if stop == Stop::Refusal {
-            self.history.redact_newest_caller();
+            match &mut self.tentative {
+                Some(tentative) => REFUSED.clone_into(&mut tentative.words),
+                None => self.history.redact_newest_caller(),
+            }
             return self.fail("the model refused to answer");
         }
         let goes_on = stop == Stop::ToolUse && !calls.is_empty() && reply.round < TOOL_ROUNDS_MAX;
@@ -105,9 +156,9 @@ impl Conversation {
             self.outputs.push_back(reply.segment(segment));
         }
         if goes_on {
-            self.run_tools(generation, calls);
+            self.run_tools(calls);
         } else if reply.segment_count > 0 {
-            reply.phase = Phase::Ended { goodbye: None };
+            reply.phase = Phase::Done { goodbye: None };
             self.outputs.push_back(Output::ReplyDone { epoch: generation.epoch, end_call: false });
         } else if stop == Stop::TokenLimit {
             self.fail("the reply ran into its token limit before a word was said");
@@ -120,68 +171,101 @@ impl Conversation {
         let Some(reply) = self.reply.as_mut().filter(|reply| reply.is_writing(generation)) else {
             return self.refuse("failure");
         };
-        reply.phase = Phase::Ended { goodbye: None };
+        reply.phase = Phase::Broken;
         self.outputs.push_back(Output::ReplyFailed { epoch: generation.epoch, failure });
     }
 
     fn fail(&mut self, detail: &str) {
         let Some(reply) = &mut self.reply else { return };
-        reply.phase = Phase::Ended { goodbye: None };
+        reply.phase = Phase::Broken;
         let failure = Failure { detail: detail.to_owned(), is_fatal: false };
         self.outputs.push_back(Output::ReplyFailed { epoch: reply.epoch, failure });
     }
 
-    fn run_tools(&mut self, generation: Generation, calls: Vec<ToolCall>) {
-        let Some(reply) = &mut self.reply else { return };
-        let mut running = Vec::with_capacity(calls.len());
-        for (index, call) in calls.into_iter().enumerate() {
-            let wrong = if !self.tools.contains_key(call.name.as_str()) {
-                Some("there is no tool of this name")
-            } else if call.arguments.is_none() {
-                Some("the arguments are not a JSON object")
-            } else {
-                self.outputs.push_back(Output::RunTool { generation, index, call: call.clone() });
-                None
+    fn run_tools(&mut self, calls: Vec<ToolCall>) {
+        let slot = |call: ToolCall| {
+            let wrong = match (self.effect(&call), &call.arguments) {
+                (None, _) => Some("there is no tool of this name"),
+                (_, None) => Some("the arguments are not a JSON object"),
+                _ => None,
             };
-            running.push((call, wrong.map(|text| ToolResult { text: text.to_owned(), is_error: true })));
-        }
-        reply.phase = Phase::RunningTools(running);
+            let error = |text: &str| Progress::Back(ToolResult { text: text.to_owned(), is_error: true });
+            Slot { call, progress: wrong.map_or(Progress::Held, error) }
+        };
+        let slots = calls.into_iter().map(slot).collect();
+        let Some(reply) = &mut self.reply else { return };
+        reply.phase = Phase::RunningTools(slots);
+        let is_certain = self.tentative.is_none();
+        self.start_calls(|effect| is_certain || effect == Effect::Read);
         self.end_round_if_complete();
+    }
+
+    /// Starts the calls of the open round that were held and whose effect may take place now.
+    pub(super) fn start_calls(&mut self, may_start: impl Fn(Effect) -> bool) {
+        let Some(reply) = &mut self.reply else { return };
+        let generation = reply.generation();
+        for (index, slot) in reply.slots().iter_mut().enumerate() {
+            let effect = self.tools.get(slot.call.name.as_str()).copied();
+            let Some(effect) = effect.filter(|effect| may_start(*effect)) else { continue };
+            if !matches!(slot.progress, Progress::Held) {
+                continue;
+            }
+            let key = if effect == Effect::WriteOnce {
+                match self.writes.begin(generation, index, &slot.call) {
+                    Begun::New(key) => {
+                        slot.progress = Progress::Writing(key.clone());
+                        key
+                    }
+                    Begun::Running(key) => {
+                        slot.progress = Progress::Writing(key);
+                        continue;
+                    }
+                    Begun::Done(result) => {
+                        slot.progress = Progress::Back(result);
+                        continue;
+                    }
+                }
+            } else {
+                slot.progress = Progress::Running;
+                request_key(generation.epoch, &slot.call)
+            };
+            self.outputs.push_back(Output::RunTool { generation, index, call: slot.call.clone(), key });
+        }
     }
 
     pub(super) fn tool_done(&mut self, generation: Generation, index: usize, result: ToolResult) {
-        let place = match &mut self.reply {
-            Some(reply) if reply.generation() == generation => match &mut reply.phase {
-                Phase::RunningTools(calls) => calls.get_mut(index),
-                _ => None,
-            },
-            _ => None,
-        };
-        match place {
-            Some((_, place @ None)) => *place = Some(result),
-            _ => return self.refuse("tool_result"),
+        if !self.write_done(generation, index, &result) {
+            let reply = self.reply.as_mut().filter(|reply| reply.generation() == generation);
+            let slot = reply.and_then(|reply| reply.slots().get_mut(index));
+            match slot {
+                Some(slot) if matches!(slot.progress, Progress::Running) => {
+                    slot.progress = Progress::Back(result);
+                }
+                _ => return self.refuse_effect("tool_result"),
+            }
         }
         self.end_round_if_complete();
     }
 
-    fn end_round_if_complete(&mut self) {
+    pub(super) fn end_round_if_complete(&mut self) {
         let Some(reply) = &mut self.reply else { return };
-        let Phase::RunningTools(calls) = &mut reply.phase else { return };
-        if calls.iter().any(|(_, result)| result.is_none()) {
+        let Phase::RunningTools(slots) = &mut reply.phase else { return };
+        if !slots.iter().all(Slot::is_back) {
             return;
         }
-        let calls: Vec<_> =
-            std::mem::take(calls).into_iter().filter_map(|(call, result)| Some((call, result?))).collect();
+        let calls: Vec<_> = std::mem::take(slots).into_iter().filter_map(Slot::into_call).collect();
         let ends_call = calls.iter().any(|(call, result)| {
             !result.is_error && self.tools.get(call.name.as_str()) == Some(&Effect::Irrevocable)
         });
-        let said = std::mem::take(&mut reply.said).trim().to_owned();
-        let round = ToolRound { said, calls };
+        let round = ToolRound { said: reply.take_said(), calls };
         if ends_call {
-            reply.phase = Phase::Ended { goodbye: Some(round) };
+            reply.phase = Phase::Done { goodbye: Some(round) };
             self.outputs.push_back(Output::ReplyDone { epoch: reply.epoch, end_call: true });
         } else {
-            self.history.push_round(round);
+            match &mut self.tentative {
+                Some(tentative) => tentative.rounds.push(round),
+                None => self.history.push_round(round),
+            }
             reply.round += 1;
             reply.phase = Phase::Generating;
             self.generate();

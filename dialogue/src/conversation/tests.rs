@@ -24,7 +24,7 @@ impl Bench {
     }
 
     fn turn(&mut self, epoch: i64, text: &str) -> Vec<String> {
-        self.take(Input::UserTurn { epoch, text: text.to_owned() })
+        self.take(Input::UserTurn { epoch, text: text.to_owned(), tentative: false })
     }
 
     fn heard(&mut self, epoch: i64, text: &str, interrupted: bool) -> Vec<String> {
@@ -82,7 +82,9 @@ fn line(output: Output) -> String {
         Output::Segment { epoch, index, text } => format!("say {epoch}.{index} {text:?}"),
         Output::ReplyDone { epoch, end_call } => format!("done {epoch} end={end_call}"),
         Output::ReplyFailed { epoch, failure } => format!("failed {epoch} {}", failure.detail),
-        Output::Refused { what } => format!("refused {what}"),
+        Output::Confirmed { epoch } => format!("confirmed {epoch}"),
+        Output::Discard { epoch } => format!("discard {epoch}"),
+        Output::Refused { what: kind } | Output::RefusedEffect { kind } => format!("refused {kind}"),
     }
 }
 
@@ -145,11 +147,11 @@ fn stale_epochs_are_refused() {
 fn epochs_below_the_resume_position_are_refused() {
     let mut conversation = Conversation::new(BTreeMap::new(), 7);
     let now = mesh::clock::now();
-    conversation.handle(Input::UserTurn { epoch: 6, text: "old".into() }, now);
+    conversation.handle(Input::UserTurn { epoch: 6, text: "old".into(), tentative: false }, now);
     assert_eq!(conversation.poll().map(line), Some("refused user_turn".to_owned()));
     conversation.handle(Input::Heard { epoch: 7, text: "Where were we?".into(), interrupted: false }, now);
     assert!(conversation.poll().is_none());
-    conversation.handle(Input::UserTurn { epoch: 8, text: "new".into() }, now);
+    conversation.handle(Input::UserTurn { epoch: 8, text: "new".into(), tentative: false }, now);
     assert_eq!(conversation.poll().map(line), Some("generate 8.0".to_owned()));
 }
 
@@ -305,7 +307,7 @@ fn arbitrary((kind, epoch, round, index, flag): (u8, i64, u32, usize, bool)) -> 
         arguments: flag.then(Map::new),
     };
     match kind {
-        0 | 1 => Input::UserTurn { epoch, text: format!("turn {epoch}") },
+        0 | 1 => Input::UserTurn { epoch, text: format!("turn {epoch}"), tentative: false },
         2 => Input::Heard {
             epoch,
             text: ["", "One word", "One two three four"][index].into(),

@@ -2,6 +2,7 @@
 
 pub mod anthropic;
 mod attempts;
+mod meter;
 mod sse;
 
 use std::{
@@ -18,6 +19,7 @@ use crate::{
 };
 
 pub use attempts::complete;
+pub use meter::{Meter, Usage};
 
 /// A request to a model.
 #[derive(Clone)]
@@ -28,6 +30,8 @@ pub struct Completion {
     pub key: Pii<String>,
     /// What to send.
     pub request: Arc<prompt::Request>,
+    /// Counts what it costs, however it ends.
+    pub meter: Arc<Meter>,
 }
 
 /// What comes back, in order; `Finished` is last.

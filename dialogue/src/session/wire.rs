@@ -37,12 +37,14 @@ pub(super) fn step(message: ConverseRequest) -> Result<Step, ServiceError> {
             if turn.text.trim().is_empty() {
                 return Err(ServiceError::invalid_field("user_turn.text", "must not be empty"));
             }
-            Step::Input(Input::UserTurn { epoch, text: limited("user_turn.text", turn.text)? })
+            let text = limited("user_turn.text", turn.text)?;
+            Step::Input(Input::UserTurn { epoch, text, tentative: turn.tentative })
         }
         Request::Heard(heard) => {
             let text = limited("heard.text", heard.text)?;
             Step::Input(Input::Heard { epoch, text, interrupted: heard.interrupted })
         }
+        Request::Confirm(_) => Step::Input(Input::Confirm { epoch }),
         Request::Cancel(_) => Step::Input(Input::Cancel { epoch }),
         Request::Stop(_) => Step::Stop,
     })

@@ -26,7 +26,7 @@ impl Tool for EndCall {
         Effect::Irrevocable
     }
 
-    fn run(&self, _arguments: Map<String, Value>) -> BoxFuture<'static, ToolResult> {
+    fn run(&self, _arguments: Map<String, Value>, _idempotency_key: &str) -> BoxFuture<'static, ToolResult> {
         let text = "The call ends when these words were heard.".to_owned();
         std::future::ready(ToolResult { text, is_error: false }).boxed()
     }

@@ -25,8 +25,11 @@ pub trait Tool: Send + Sync + 'static {
     /// What it changes in the world.
     fn effect(&self) -> Effect;
     /// Does it. Ends within a few seconds; failures are results for the model to speak about. Dropping the future
-    /// cancels it.
-    fn run(&self, arguments: Map<String, Value>) -> BoxFuture<'static, ToolResult>;
+    /// cancels it; one that writes is dropped only when it takes too long.
+    ///
+    /// `idempotency_key` is the same when the same request is made again in the call: what writes passes it on to
+    /// whoever keeps the books.
+    fn run(&self, arguments: Map<String, Value>, idempotency_key: &str) -> BoxFuture<'static, ToolResult>;
 }
 
 /// The tools of one call, by name.
@@ -34,14 +37,21 @@ pub trait Tool: Send + Sync + 'static {
 pub struct Toolbox(BTreeMap<&'static str, Arc<dyn Tool>>);
 
 impl Toolbox {
-    /// The built-in tools that an agent names. A name that is none is passed over: the agent may be newer than this node.
-    pub fn new(names: &[String], tenant: &str, retrieval: &RetrievalServiceClient<Hop>) -> Self {
+    /// Those that an agent names, of the built-in tools and `more`. A name that is none is passed over: the agent may be
+    /// newer than this node.
+    pub fn new(
+        names: &[String],
+        tenant: &str,
+        retrieval: &RetrievalServiceClient<Hop>,
+        more: &[Arc<dyn Tool>],
+    ) -> Self {
         let built_in: [Arc<dyn Tool>; 2] =
             [Arc::new(EndCall), Arc::new(SearchKnowledge::new(tenant, retrieval.clone()))];
-        let tools = built_in.into_iter().map(|tool| (tool.definition().name, tool));
+        let tools =
+            built_in.into_iter().chain(more.iter().cloned()).map(|tool| (tool.definition().name, tool));
         let toolbox: BTreeMap<_, _> = tools.filter(|(name, _)| names.iter().any(|n| n == name)).collect();
         for name in names.iter().filter(|name| !toolbox.contains_key(name.as_str())) {
-            tracing::warn!(tool = name, "the agent names a tool that is not built in");
+            tracing::warn!(tool = name, "the agent names a tool that this node does not have");
         }
         Self(toolbox)
     }

@@ -56,7 +56,7 @@ impl Tool for SearchKnowledge {
         Effect::Read
     }
 
-    fn run(&self, arguments: Map<String, Value>) -> BoxFuture<'static, ToolResult> {
+    fn run(&self, arguments: Map<String, Value>, _idempotency_key: &str) -> BoxFuture<'static, ToolResult> {
         let query = arguments.get("query").and_then(Value::as_str).unwrap_or_default().trim();
         if query.is_empty() {
             return std::future::ready(failed("query is missing: say what to look for")).boxed();

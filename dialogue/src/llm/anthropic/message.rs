@@ -8,17 +8,11 @@ use serde_json::Value;
 use super::failure::{self, VendorError};
 use crate::{
     conversation::{Stop, ToolCall},
-    llm::{Event, Failure, sse::Frame},
+    llm::{Event, Failure, Usage, sse::Frame},
 };
 
-/// What a message costs, in tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Usage {
-    pub(super) input: u64,
-    pub(super) cache_write: u64,
-    pub(super) cache_read: u64,
-    pub(super) output: u64,
-}
+/// The vendor tells what an answer cost at its end; of one that is cut off before, this many characters count as a token.
+const TOKEN_CHARS: u64 = 4;
 
 /// A message in the making.
 #[derive(Default)]
@@ -28,6 +22,9 @@ pub(super) struct Message {
     calls: BTreeMap<u64, ToolCall>,
     stop: Option<Stop>,
     usage: Usage,
+    /// What came of the answer, in words and arguments.
+    chars: u64,
+    output_is_known: bool,
     is_finished: bool,
 }
 
@@ -138,6 +135,7 @@ impl Message {
             }
             Wire::MessageDelta { delta, usage } => {
                 self.overwrite_usage(&usage);
+                self.output_is_known |= usage.output_tokens.is_some();
                 self.stop = delta.stop_reason.as_deref().map(stop).or(self.stop);
                 None
             }
@@ -152,14 +150,24 @@ impl Message {
         self.is_finished
     }
 
-    /// What is known of the cost so far.
+    /// What it cost so far: as the vendor says, or estimated where the vendor had not come to say it.
     pub(super) fn usage(&self) -> Usage {
-        self.usage
+        if self.output_is_known {
+            return self.usage;
+        }
+        Usage { output: self.usage.output.max(self.chars.div_ceil(TOKEN_CHARS)), ..self.usage }
+    }
+
+    fn count(&mut self, text: &str) {
+        self.chars += text.chars().count() as u64;
     }
 
     fn start_block(&mut self, index: u64, block: WireBlock) -> Option<Event> {
         let (block, event) = match block {
-            WireBlock::Text { text } => (Block::Text, spoken(text)),
+            WireBlock::Text { text } => {
+                self.count(&text);
+                (Block::Text, spoken(text))
+            }
             WireBlock::ToolUse { id, name } => {
                 (Block::ToolUse { id, name, json: String::new() }, Some(Event::ToolStarted))
             }
@@ -170,6 +178,9 @@ impl Message {
     }
 
     fn extend_block(&mut self, index: u64, delta: WireDelta) -> Option<Event> {
+        if let WireDelta::TextDelta { text } | WireDelta::InputJsonDelta { partial_json: text } = &delta {
+            self.count(text);
+        }
         match (self.blocks.get_mut(&index)?, delta) {
             (Block::Text, WireDelta::TextDelta { text }) => spoken(text),
             (Block::ToolUse { json, .. }, WireDelta::InputJsonDelta { partial_json }) => {

@@ -8,6 +8,7 @@ mod tests;
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -22,8 +23,8 @@ use serde::Serialize;
 use url::Url;
 
 use self::{message::Message, settings::Settings};
-use super::{Completion, Event, Failure, LanguageModel, sse};
-use crate::{Config, events, prompt};
+use super::{Completion, Event, Failure, LanguageModel, Meter, sse};
+use crate::{Config, prompt};
 
 /// The longest silence inside an answer; the vendor pings far more often.
 const BETWEEN_EVENTS: Duration = Duration::from_secs(10);
@@ -100,7 +101,7 @@ impl LanguageModel for Anthropic {
         first_byte_by: Instant,
     ) -> BoxStream<'static, Result<Event, Failure>> {
         let answer = match self.request(&completion) {
-            Ok(request) => Answer::new(request, first_byte_by),
+            Ok(request) => Answer::new(request, first_byte_by, completion.meter),
             Err(failure) => return stream::iter([Err(failure)]).boxed(),
         };
         stream::try_unfold(answer, async |mut answer| Ok(answer.next().await?.map(|event| (event, answer))))
@@ -115,17 +116,19 @@ struct Answer {
     body: Option<Response>,
     parser: sse::Parser,
     message: Message,
+    meter: Arc<Meter>,
     ready: VecDeque<Result<Event, Failure>>,
 }
 
 impl Answer {
-    fn new(request: reqwest::RequestBuilder, first_byte_by: Instant) -> Self {
+    fn new(request: reqwest::RequestBuilder, first_byte_by: Instant, meter: Arc<Meter>) -> Self {
         Self {
             request: Some(request),
             first_byte_by,
             body: None,
             parser: sse::Parser::default(),
             message: Message::default(),
+            meter,
             ready: VecDeque::new(),
         }
     }
@@ -173,11 +176,7 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        let usage = self.message.usage();
-        events::tokens("input", usage.input);
-        events::tokens("cache_write", usage.cache_write);
-        events::tokens("cache_read", usage.cache_read);
-        events::tokens("output", usage.output);
+        self.meter.add(self.message.usage());
     }
 }
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
-use super::message::{Message, Usage};
-use crate::llm::{Event, Failure, FailureKind, sse};
+use super::message::Message;
+use crate::llm::{Event, Failure, FailureKind, Usage, sse};
 
 /// What a stream gives, as lines of text.
 fn read(bytes: &[u8], step: usize) -> (Vec<String>, Option<Failure>, Message) {
@@ -87,6 +87,23 @@ fn parallel_tools_are_kept_apart_by_index_and_usage_is_overwritten() {
         assert!(failure.is_none() && message.is_finished());
         assert_eq!(message.usage(), Usage { input: 21, cache_write: 5, cache_read: 1880, output: 37 });
     }
+}
+
+#[test]
+fn what_an_answer_cost_that_was_cut_off_is_estimated() {
+    let text = r#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":"Well, "}}"#;
+    let more = r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"नमस्ते you"}}"#;
+    let cut = [START, text, more, TOOL_0, &piece(0, r#"{"query": "#)].map(str::to_owned);
+    let cost = |events: &[String]| {
+        let events: Vec<_> = events.iter().map(String::as_str).collect();
+        read(stream(&events).as_bytes(), 50).2.usage()
+    };
+    let known = Usage { input: 21, cache_write: 5, cache_read: 1880, output: 1 };
+    assert_eq!(cost(&cut[..1]), known);
+    assert_eq!(cost(&cut[..2]), Usage { output: 2, ..known });
+    assert_eq!(cost(&cut), Usage { output: 7, ..known }, "6 + 10 + 10 characters");
+    let told = [&cut[..], &[delta("tool_use", 3)]].concat();
+    assert_eq!(cost(&told), Usage { output: 3, ..known });
 }
 
 #[test]
