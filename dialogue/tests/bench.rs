@@ -9,12 +9,12 @@ use std::{
     time::Duration,
 };
 
-use dialogue::{Config, Dialogue};
+use dialogue::{Config, Dialogue, tools::Tool};
 use mesh::{Drain, Hop, auth::Caller};
 use proto::{
     auth::v1::Role,
     dialogue::v1::{
-        Cancel, ConversationStart, ConverseRequest, ConverseResponse, Heard, UserTurn,
+        Cancel, Confirm, ConversationStart, ConverseRequest, ConverseResponse, Heard, UserTurn,
         converse_request::Event as Say, converse_response::Event,
         dialogue_service_client::DialogueServiceClient, dialogue_service_server::DialogueServiceServer,
     },
@@ -69,7 +69,7 @@ impl AgentService for Neighbours {
             prompt: "You sell bread.".into(),
             language: "en".into(),
             model: Some(Model { model: "claude-haiku-5-5".into(), max_tokens: 300 }),
-            tools: ["search_knowledge", "end_call", "teleport"].map(str::to_owned).into(),
+            tools: ["search_knowledge", "end_call", "teleport", "book"].map(str::to_owned).into(),
             apology: "Sorry, what was that?".into(),
             ..Agent::default()
         };
@@ -149,6 +149,14 @@ impl Bench {
     }
 
     pub fn with(base_url: &Url, neighbours: Neighbours) -> Self {
+        Self::with_tools(base_url, neighbours, [])
+    }
+
+    pub fn with_tools(
+        base_url: &Url,
+        neighbours: Neighbours,
+        tools: impl IntoIterator<Item = Arc<dyn Tool>>,
+    ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = Config { anthropic_base_url: base_url.clone(), ..Config::default() };
         let drain = Drain::new();
@@ -166,6 +174,7 @@ impl Bench {
             roles: vec![Role::SvcMedia],
             tenants: vec![],
         };
+        let role = tools.into_iter().fold(role, Dialogue::with_tool);
         let server = DialogueServiceServer::new(role.service());
         let client = hop(server.clone(), move |request| {
             request.extensions_mut().insert(caller.clone());
@@ -225,6 +234,14 @@ impl Talk {
 
     pub async fn turn(&self, epoch: i64, text: &str) {
         self.say(epoch, Say::UserTurn(UserTurn { text: text.into(), tentative: false })).await;
+    }
+
+    pub async fn tentative(&self, epoch: i64, text: &str) {
+        self.say(epoch, Say::UserTurn(UserTurn { text: text.into(), tentative: true })).await;
+    }
+
+    pub async fn confirm(&self, epoch: i64) {
+        self.say(epoch, Say::Confirm(Confirm {})).await;
     }
 
     pub async fn heard(&self, epoch: i64, text: &str, interrupted: bool) {

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod bench;
+mod floor;
 mod rehearsed;
 mod session;
 mod vendor;

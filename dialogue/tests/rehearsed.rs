@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proto::dialogue::v1::converse_response::Event;
 use rehearsal::{
     anthropic::{Fault, Server, Settings},
     faults::Faults,
@@ -53,6 +54,43 @@ async fn a_call_with_a_greeting_a_look_up_an_interruption_and_a_goodbye() {
         server.log().matching(|event| event.name == "request" && event.call.as_deref() == Some(CALL_ID));
     let said = requests.last().unwrap().text("last_assistant").unwrap();
     assert_eq!(said, format!("{heard}—"));
+    assert!(server.log().matching(|event| event.name == "refused").is_empty());
+}
+
+#[tokio::test]
+async fn a_call_of_tentative_turns_is_one_that_the_vendor_takes() {
+    let server = server([]);
+    let bench = bench(&server);
+    let mut talk = bench.talk().await;
+    talk.heard(0, "Hello, this is the bakery.", false).await;
+    talk.tentative(1, "When is the").await;
+    talk.cancel(1).await;
+    talk.tentative(2, "When is the shop open?").await;
+    let mut event = talk.next().await;
+    while event.0 == 1 {
+        event = talk.next().await;
+    }
+    talk.confirm(2).await;
+    let mut text = String::new();
+    loop {
+        match event {
+            (2, Event::Segment(segment)) => text.push_str(&segment.text),
+            (2, Event::ReplyDone(_)) => break,
+            (2, Event::FirstToken(_)) => {}
+            other => panic!("{other:?}"),
+        }
+        event = talk.next().await;
+    }
+    assert!(text.contains("The shop is open from nine to six."), "{text}");
+    talk.heard(2, &text, false).await;
+    talk.tentative(3, "That is all, goodbye").await;
+    assert_eq!(bench.neighbours.searches.lock().unwrap().len(), 1);
+    let (mut asked, _) = talk.next().await;
+    talk.confirm(3).await;
+    while asked == 3 {
+        let (epoch, event) = talk.next().await;
+        asked = if matches!(event, Event::ReplyDone(done) if done.end_call) { 0 } else { epoch };
+    }
     assert!(server.log().matching(|event| event.name == "refused").is_empty());
 }
 

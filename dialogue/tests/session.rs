@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Roles and texts of a request's messages, without cache breakpoints.
-fn messages(body: &Value) -> Vec<(String, Vec<Value>)> {
+pub fn messages(body: &Value) -> Vec<(String, Vec<Value>)> {
     let plain = |block: &Value| {
         let mut block = block.clone();
         block.as_object_mut().unwrap().remove("cache_control");
@@ -34,7 +34,7 @@ fn messages(body: &Value) -> Vec<(String, Vec<Value>)> {
         .collect()
 }
 
-fn turn(role: &str, content: impl IntoIterator<Item = impl Into<Value>>) -> (String, Vec<Value>) {
+pub fn turn(role: &str, content: impl IntoIterator<Item = impl Into<Value>>) -> (String, Vec<Value>) {
     (role.to_owned(), content.into_iter().map(Into::into).collect())
 }
 

@@ -1,3 +1,7 @@
+mod equality;
+mod tentative;
+mod writes;
+
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -5,7 +9,7 @@ use serde_json::Map;
 
 use super::*;
 
-/// A conversation with both kinds of tools, and what it did as lines of text.
+/// A conversation with every kind of tool, and what it did as lines of text.
 struct Bench {
     conversation: Conversation,
     now: Instant,
@@ -13,8 +17,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let tools = [("search", Effect::Read), ("end_call", Effect::Irrevocable)].into();
-        Self { conversation: Conversation::new(tools, 0), now: mesh::clock::now() }
+        Self { conversation: Conversation::new(effects(), 0), now: mesh::clock::now() }
     }
 
     fn take(&mut self, input: Input) -> Vec<String> {
@@ -25,6 +28,18 @@ impl Bench {
 
     fn turn(&mut self, epoch: i64, text: &str) -> Vec<String> {
         self.take(Input::UserTurn { epoch, text: text.to_owned(), tentative: false })
+    }
+
+    fn tentative(&mut self, epoch: i64, text: &str) -> Vec<String> {
+        self.take(Input::UserTurn { epoch, text: text.to_owned(), tentative: true })
+    }
+
+    fn confirm(&mut self, epoch: i64) -> Vec<String> {
+        self.take(Input::Confirm { epoch })
+    }
+
+    fn cancel(&mut self, epoch: i64) -> Vec<String> {
+        self.take(Input::Cancel { epoch })
     }
 
     fn heard(&mut self, epoch: i64, text: &str, interrupted: bool) -> Vec<String> {
@@ -53,6 +68,15 @@ impl Bench {
     fn history(&self) -> Vec<String> {
         transcript(self.conversation.history())
     }
+
+    /// What the model is told.
+    fn context(&self) -> Vec<String> {
+        transcript(&self.conversation.context())
+    }
+}
+
+fn effects() -> BTreeMap<&'static str, Effect> {
+    [("search", Effect::Read), ("book", Effect::WriteOnce), ("end_call", Effect::Irrevocable)].into()
 }
 
 fn transcript(history: &History) -> Vec<String> {
@@ -296,7 +320,7 @@ fn odd_stops_end_a_reply() {
 
 /// What the world may throw at a conversation, in any order.
 fn inputs() -> impl Strategy<Value = Vec<(u8, i64, u32, usize, bool)>> {
-    prop::collection::vec((0u8..9, 0i64..6, 0u32..3, 0usize..3, any::<bool>()), 0..80)
+    prop::collection::vec((0u8..11, 0i64..6, 0u32..3, 0usize..3, any::<bool>()), 0..80)
 }
 
 fn arbitrary((kind, epoch, round, index, flag): (u8, i64, u32, usize, bool)) -> Input {
@@ -307,7 +331,7 @@ fn arbitrary((kind, epoch, round, index, flag): (u8, i64, u32, usize, bool)) -> 
         arguments: flag.then(Map::new),
     };
     match kind {
-        0 | 1 => Input::UserTurn { epoch, text: format!("turn {epoch}"), tentative: false },
+        0 | 1 => Input::UserTurn { epoch, text: format!("turn {epoch}"), tentative: kind == 1 && flag },
         2 => Input::Heard {
             epoch,
             text: ["", "One word", "One two three four"][index].into(),
@@ -319,9 +343,10 @@ fn arbitrary((kind, epoch, round, index, flag): (u8, i64, u32, usize, bool)) -> 
         6 => Input::Finished(
             generation,
             Stop::ToolUse,
-            vec![call("search"), call(if flag { "end_call" } else { "x" })],
+            vec![call("search"), call(["end_call", "x", "book"][index])],
         ),
         7 => Input::Finished(generation, Stop::EndOfTurn, vec![]),
+        8 | 9 => Input::Confirm { epoch },
         _ => Input::ToolDone(generation, index, ToolResult { text: "r".into(), is_error: flag }),
     }
 }
@@ -329,7 +354,7 @@ fn arbitrary((kind, epoch, round, index, flag): (u8, i64, u32, usize, bool)) -> 
 proptest! {
     #[test]
     fn history_is_never_malformed_and_stale_words_never_spoken(inputs in inputs()) {
-        let mut conversation = Conversation::new([("search", Effect::Read), ("end_call", Effect::Irrevocable)].into(), 0);
+        let mut conversation = Conversation::new(effects(), 0);
         let (now, mut newest, mut index) = (mesh::clock::now(), -1, 0);
         let mut ended = std::collections::BTreeSet::new();
         for input in inputs.into_iter().map(arbitrary) {
@@ -347,11 +372,15 @@ proptest! {
                         prop_assert!(ended.insert(epoch), "an epoch ends once");
                     }
                     Output::Abort { epoch } => { prop_assert!(ended.insert(epoch)); }
+                    Output::Discard { epoch } => {
+                        ended.insert(epoch);
+                    }
                     Output::Generate { generation, .. } => prop_assert_eq!(generation.epoch, newest),
                     _ => {}
                 }
             }
             check(conversation.history())?;
+            check(&conversation.context())?;
         }
     }
 }
