@@ -79,7 +79,7 @@ pub(super) fn back(words: &[Word], back: usize) -> &str {
 /// Open unless one of these words stands before; "" is the start of the sentence.
 #[rustfmt::skip]
 const OPEN_UNLESS_AFTER: &[(&str, &[&str])] = &[
-    ("a", &["plan", "vitamin", "option", "block", "section", "wing", "gate", "type", "terminal", "building", "unit", "grade", "an", "class", "hepatitis"]),
+    ("a", &["plan", "vitamin", "option", "block", "section", "wing", "gate", "type", "terminal", "building", "unit", "grade", "an", "class", "hepatitis", "s"]),
     ("so", &["think", "thought", "hope", "guess", "believe", "suppose", "say", "said", "or", "even", "not", "do", "did", "why", "how", "quite", "is"]),
     ("to", &[]), ("with", &[]), ("from", &[]), ("for", &[]), ("at", &[]), ("about", &[]),
     ("by", &["stand", "come", "drop", "stop", "pass", "go", "close"]),
@@ -89,7 +89,7 @@ const OPEN_UNLESS_AFTER: &[(&str, &[&str])] = &[
     ("her", &["tell", "call", "ask", "with", "to", "for", "from", "about", "see", "know", "love", "like", "of", "than", "told", "asked", "called", "saw", "met", "help"]),
     ("his", &["is", "was", "it's", "not", "of"]),
     ("is", &["it", "he", "she", "there", "here", "everything"]), ("was", &["it", "he", "she", "there", "i"]),
-    ("are", &["we", "you", "they", "there", "here", "these", "those"]), ("were", &["we", "you", "they", "there"]), ("am", &["i"]),
+    ("are", &["we", "you", "they", "there", "here", "these", "those"]), ("were", &["you", "they", "there"]), 
     ("who", &["", "know", "sure", "remember", "matter", "else", "says"]), ("which", &["", "know", "sure", "matter", "remember"]),
     ("where", &["", "know", "sure", "remember", "matter", "no", "else", "from", "to"]),
     ("when", &["", "know", "sure", "since", "until", "till", "remember", "from", "say", "said", "matter", "by"]),
@@ -102,7 +102,7 @@ const OPEN_UNLESS_AFTER: &[(&str, &[&str])] = &[
 /// Open only if one of these words stands before.
 #[rustfmt::skip]
 const OPEN_AFTER: &[(&str, &[&str])] = &[
-    ("that", &["think", "thought", "believe", "hope", "heard", "such", "noticed", "saying", "means", "mean", "is", "was", "so", "now", "given", "afraid", "and", "but"]),
+    ("that", &["think", "thought", "believe", "hope", "heard", "such", "noticed", "said", "say", "saying", "means", "mean", "is", "was", "so", "now", "given", "afraid", "and", "but"]),
     ("then", &["and", "so", "but", ""]), ("also", &["", "and", "but", "then"]),
     ("well", &["", "yeah", "okay", "ok", "and", "but", "oh", "so", "no", "yes", "um", "uh"]),
     ("actually", &["", "and", "but", "so", "well", "no", "yeah"]), ("maybe", &["or", "and", "but", "so", "well"]),
@@ -110,7 +110,7 @@ const OPEN_AFTER: &[(&str, &[&str])] = &[
     ("some", &["need", "want", "have", "get", "book", "for", "with", "are", "there", "with"]),
     ("me", &["let"]), ("see", &["let me", "let's", "lemme"]), ("check", &["let me", "lemme"]), ("look", &["let me"]), ("think", &["let me"]), ("find", &["let me"]), ("get", &["let me"]),
     ("like", &["would", "i'd", "we'd"]), ("wait", &["", "wait", "oh", "no", "okay", "ok"]),
-    ("on", &["hold", "hang"]), ("second", &["one", "a"]), ("sec", &["one", "a"]), ("moment", &["one", "a"]), ("minute", &["one", "a"]),
+
     ("gmail", &["at"]), ("yahoo", &["at"]), ("hotmail", &["at"]), ("outlook", &["at"]), ("point", &["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "zero"]),
     ("can", &["how", "what", "where", "when", "who", "and", "so"]), ("do", &["how", "what", "where", "when", "why", "and"]), ("does", &["how", "what", "where", "when", "why", "time", "it's"]), ("did", &["how", "what", "where", "when", "why"]),
     ("would", &["what", "how", "who", "when", "where", "which", "and"]), ("should", &["what", "how", "who", "when", "where", "which"]), ("could", &["how", "and"]), ("will", &["when", "what", "how", "who"]),
@@ -124,7 +124,9 @@ const OPEN_AFTER: &[(&str, &[&str])] = &[
 fn is_open(sentence: &[Word]) -> bool {
     let last = sentence.last().map_or("", |word| &word.text);
     let (prev, prev2) = (back(sentence, 1), back(sentence, 2));
-    if answers_itself(sentence) || contains(lists::OBJECT_PREPOSITIONS, last) && has_object_earlier(sentence)
+    if answers_itself(sentence)
+        || is_indirect(sentence)
+        || contains(lists::OBJECT_PREPOSITIONS, last) && has_object_earlier(sentence)
     {
         return false;
     }
@@ -158,6 +160,17 @@ fn has_object_earlier(sentence: &[Word]) -> bool {
     let likeness = last.text == "like" && !matches!(prev, "would" | "i'd" | "we'd");
     let asked = before.iter().any(|word| matches!(word.text.as_str(), "what" | "what's" | "whats"));
     relative && clause_over && !matches!(prev, "go") || likeness && asked
+}
+
+/// "Tell me where the station is": the verb ends the clause of a question word.
+fn is_indirect(sentence: &[Word]) -> bool {
+    let asked = |pair: &[Word]| {
+        let verb = pair[0].text.as_str();
+        matches!(verb, "me" | "know" | "knows" | "sure" | "ask" | "asking" | "wondering" | "remember" | "see")
+            && is_in(lists::WH, &pair[1])
+    };
+    matches!(back(sentence, 0), "is" | "are" | "was" | "were")
+        && sentence[..sentence.len() - 1].windows(2).enumerate().any(|(at, pair)| at + 3 < sentence.len() && asked(pair))
 }
 
 /// "Yes I am", "no it is": the verb of a short answer.
@@ -194,10 +207,13 @@ fn is_begun_wish(sentence: &[Word]) -> bool {
         .iter()
         .any(|word| is_in(lists::RELATIVES, word) && !matches!(word.text.as_str(), "thing" | "things"));
     let speaker = matches!(prev, "i" | "we" | "just" | "also" | "really" | "only");
-    let wish = matches!(last, "want" | "need") && speaker
+    let other = matches!((prev, last), ("he" | "she", "wants" | "needs") | ("they", "want" | "need"));
+    let wish = matches!(last, "want" | "need" | "prefer") && (speaker || matches!(prev, "i'd" | "we'd" | "would"))
+        || other
         || last == "have" && matches!(prev, "i" | "i'll" | "we")
         || last == "me" && matches!(prev, "tell" | "give" | "send" | "show" | "bring") && sentence.len() <= 4;
-    wish && !object
+    let introduction = sentence.len() == 2 && prev == "my" && matches!(last, "name" | "number" | "address" | "email");
+    wish && !object || introduction
 }
 
 fn is_discourse_filler(last: &str, prev: &str, prev2: &str) -> bool {
@@ -230,11 +246,15 @@ fn is_open_hindi(sentence: &[Word]) -> bool {
         return false;
     }
     let speaker = before.iter().any(|word| is_in(lists::SPEAKER_HI, word));
+    if lacks_verb_hindi(sentence) {
+        return true;
+    }
     match last.text.as_str() {
         "तो" | "toh" if matches!(prev, "नहीं" | "nahi" | "nahin") => false,
         "है" | "hai" => {
-            let own = contains(lists::SPEAKER_HI, prev2);
-            contains(lists::COPULA_PENDING_HI, prev) || own && matches!(prev, "पता" | "pata")
+            let asked = before.iter().any(|word| is_in(lists::INTERROGATIVES_HI, word));
+            let address = is_possessive_hindi(prev2) && matches!(prev, "पता" | "pata");
+            !asked && (contains(lists::COPULA_PENDING_HI, prev) || address)
         }
         // "मैंने बुकिंग की": the verb, not the genitive.
         "की" | "ki" => !before.iter().any(|word| word.text.ends_with("ने") || word.text.ends_with("ne")),
@@ -242,6 +262,23 @@ fn is_open_hindi(sentence: &[Word]) -> bool {
             matches!(prev, "क्या" | "kya" | "अगर" | "और" | "लेकिन" | "कि")
         }
         text if contains(lists::OPEN_HI, text) => true,
+        text if contains(lists::COPULA_PENDING_HI, text) => is_possessive_hindi(prev),
         text => contains(lists::OBLIQUE_HI, text) && speaker,
     }
+}
+
+fn is_possessive_hindi(word: &str) -> bool {
+    matches!(word, "मेरा" | "मेरी" | "हमारा" | "हमारी" | "mera" | "meri" | "hamara" | "hamari")
+}
+
+/// "मुझे एक कमरा": what happens to the speaker is still to come. Imperatives and futures count as verbs by their endings.
+fn lacks_verb_hindi(sentence: &[Word]) -> bool {
+    let begun = sentence.iter().find(|word| !is_in(lists::LEADS, word) && !is_in(lists::BACKCHANNELS_HI, word));
+    let speaker = begun.is_some_and(|word| {
+        matches!(word.text.as_str(), "मुझे" | "मुझको" | "हमें" | "हमको" | "mujhe" | "mujhko" | "hume" | "humein" | "humko")
+    });
+    let Some(last) = sentence.last().filter(|last| speaker && last.mark == Mark::None) else { return false };
+    const ENDINGS: &[&str] =
+        &["ो", "ओ", "िए", "इए", "िये", "इये", "ा", "ी", "े", "ई", "या", "मालूम", "iye", "o", "a", "e", "i", "maloom"];
+    !is_in(lists::VERBS_HI, last) && !ENDINGS.iter().any(|ending| last.text.ends_with(ending))
 }

@@ -23,8 +23,9 @@ pub(super) const BACKCHANNELS: &[&str] = &[
     "precisely", "quite right", "really", "right", "right on", "roger", "seriously", "so true",
     "sounds good", "sounds great", "sounds lovely", "sounds nice", "sounds right", "super", "sure",
     "sure thing", "sweet", "tell me more", "that makes sense", "that sounds good", "that sounds great",
-    "that works", "that's cool", "that's correct", "that's fine", "that's good", "that's good to know",
-    "that's great", "that's interesting", "that's nice", "that's right", "that's true", "thats great",
+    "that works", "that's amazing", "that's awesome", "that's cool", "that's correct", "that's fine",
+    "that's good", "that's good to know", "that's great", "that's interesting", "that's lovely",
+    "that's nice", "that's perfect", "that's right", "that's true", "that's wonderful", "thats great",
     "thats right", "thats true", "too true", "totally", "true", "uh huh", "uh hum", "uh okay", "uh yeah",
     "uhhuh", "uhm hm", "uhuh", "um hm", "um hmm", "um hum", "understood", "very good", "very interesting",
     "very nice", "very true", "very well", "whoa", "wonderful", "works for me", "wow", "wow okay", "ya",
@@ -84,26 +85,27 @@ pub(super) const ANSWERS: &[&str] = &[
     "i don't know", "i don't mind", "i don't remember", "i don't think so", "i dont know",
     "i dont think so", "i have", "i have no idea", "i haven't", "i will", "i won't", "i'll call back",
     "i'll call you back", "i'll take it", "i'll think about it", "i'm done", "i'm fine", "i'm good",
-    "i'm not", "i'm not sure", "i'm ready", "i'm sorry", "if possible", "im done", "im good",
-    "in the afternoon", "in the evening", "in the morning", "incorrect", "it depends", "it did",
+    "i'm not", "i'm not interested", "i'm not sure", "i'm ready", "i'm sorry", "if possible", "im done",
+    "im good", "in the afternoon", "in the evening", "in the morning", "incorrect", "it depends", "it did",
     "it didn't", "it does", "it doesn't", "it is", "it isn't", "it was", "just me", "kind of", "later",
     "let's do it", "let's do that", "let's go", "ma'am", "madam", "many thanks", "maybe", "maybe later",
     "me too", "monday", "my pleasure", "nah", "neither", "never", "never mind", "nevermind", "no",
-    "no idea", "no no", "no nothing", "no one", "no thank you", "no thanks", "nobody", "none",
-    "none of them", "nope", "not anymore", "not at all", "not now", "not really", "not sure", "not today",
-    "not yet", "nothing", "nothing else", "nothing more", "now", "of course", "of course not", "only me",
-    "perhaps", "please", "please do", "possibly", "probably", "probably not", "right now", "same here",
-    "saturday", "see ya", "see you", "she is", "sir", "sometimes", "sorry", "sort of", "speaking", "stop",
-    "stop it", "sunday", "take care", "thank you", "thank you so much", "thank you very much", "thanks",
-    "thanks a lot", "that depends", "that is all", "that is it", "that will be all", "that will do",
-    "that works", "that would be all", "that would be fine", "that would be great", "that would be nice",
-    "that'd be great", "that'll be all", "that'll do", "that's all", "that's everything", "that's it",
-    "that's not correct", "that's not right", "that's perfect", "that's the one", "that's wonderful",
-    "that's wrong", "thats all", "thats it", "the first", "the first one", "the last one", "the second",
-    "the second one", "there are", "there is", "there isn't", "they are", "they do", "this afternoon",
-    "this evening", "this is he", "this is she", "this morning", "thursday", "today", "tomorrow", "tonight",
-    "too expensive", "tuesday", "we are", "we do", "we don't", "we have", "wednesday", "whatever", "wrong",
-    "yes", "yes please", "yesterday", "you too", "you're welcome", "yours too",
+    "no idea", "no no", "no nothing", "no one", "no problem at all", "no thank you", "no thanks", "nobody",
+    "none", "none of them", "nope", "not anymore", "not at all", "not interested", "not now", "not really",
+    "not sure", "not today", "not yet", "nothing", "nothing else", "nothing more", "now", "of course",
+    "of course not", "only me", "perhaps", "please", "please do", "possibly", "probably", "probably not",
+    "right now", "same here", "saturday", "see ya", "see you", "she is", "sir", "sometimes", "sorry",
+    "sort of", "speaking", "stop", "stop it", "sunday", "take care", "thank you", "thank you so much",
+    "thank you very much", "thanks", "thanks a lot", "that depends", "that is all", "that is it",
+    "that will be all", "that will do", "that works", "that would be all", "that would be fine",
+    "that would be great", "that would be nice", "that'd be great", "that'll be all", "that'll do",
+    "that's all", "that's everything", "that's it", "that's me", "that's not correct", "that's not right",
+    "that's the one", "that's wrong", "thats all", "thats it", "the first", "the first one", "the last one",
+    "the second", "the second one", "there are", "there is", "there isn't", "they are", "they do",
+    "this afternoon", "this evening", "this is he", "this is she", "this morning", "thursday", "today",
+    "tomorrow", "tonight", "too expensive", "tuesday", "we are", "we do", "we don't", "we have",
+    "wednesday", "whatever", "wrong", "yes", "yes please", "yesterday", "you too", "you're welcome",
+    "yours too",
 ];
 
 /// Hindi ones.
@@ -171,10 +173,10 @@ pub(super) const OPEN_HI: &[&str] = &[
 #[rustfmt::skip]
 pub(super) const OBLIQUE_HI: &[&str] = &[
     "baare", "badalna", "batana", "bolna", "dena", "ek", "jaana", "jaanna", "karana", "karna", "karne",
-    "karni", "karwana", "karwani", "ko", "lena", "leni", "liye", "mein", "par", "poochna", "puchna",
+    "karni", "karwana", "karwani", "ko", "lena", "leni", "liye", "mein", "paas", "par", "poochna", "puchna",
     "saath", "se", "tak", "एक", "करना", "करनी", "करने", "करवाना", "करवानी", "कराना", "कराने", "की", "को",
-    "जानना", "जाना", "तक", "देना", "पर", "पूछना", "बताना", "बदलना", "बारे", "बोलना", "में", "लिए", "लेना",
-    "लेनी", "साथ", "से",
+    "जानना", "जाना", "तक", "देना", "पर", "पास", "पूछना", "बताना", "बदलना", "बारे", "बोलना", "में", "लिए",
+    "लेना", "लेनी", "साथ", "से",
 ];
 
 /// Words that begin a sentence of the speaker about himself or a condition.
@@ -257,7 +259,7 @@ pub(super) const AUXILIARIES: &[&str] = &[
 /// Those that make a question before any noun too.
 #[rustfmt::skip]
 pub(super) const LOOSE_AUXILIARIES: &[&str] = &[
-    "are", "can", "could", "did", "does", "has", "is", "should", "was", "were",
+    "are", "can", "could", "did", "does", "has", "is", "should", "was", "were", "would",
 ];
 
 /// What can follow an auxiliary in a question.
@@ -326,9 +328,9 @@ pub(super) const TAGS: &[&str] = &[
 #[rustfmt::skip]
 pub(super) const LEADS: &[&str] = &[
     "actually", "ah", "alright", "also", "and", "but", "cool", "er", "fine", "good", "great", "hello",
-    "hey", "hi", "hmm", "it's", "its", "just", "like", "listen", "look", "ma'am", "madam", "no", "now",
-    "oh", "ok", "okay", "or", "perfect", "please", "right", "sir", "so", "sorry", "sure", "thanks",
-    "that's", "thats", "then", "uh", "um", "well", "yeah", "yep", "yes",
+    "hey", "hi", "hmm", "just", "like", "listen", "look", "ma'am", "madam", "no", "now", "oh", "ok", "okay",
+    "or", "perfect", "please", "right", "sir", "so", "sorry", "sure", "thanks", "then", "uh", "um", "well",
+    "yeah", "yep", "yes",
 ];
 
 /// The same, of two words.
@@ -349,9 +351,9 @@ pub(super) const OBJECT_PREPOSITIONS: &[&str] = &[
 pub(super) const STRANDERS: &[&str] = &[
     "apply", "are", "ask", "asked", "be", "belong", "called", "come", "deal", "feel", "for", "go", "he",
     "hear", "heard", "here", "him", "i'm", "included", "it", "it's", "listen", "live", "logged", "look",
-    "looks", "me", "paid", "pay", "she", "sounds", "speak", "spoke", "start", "stay", "talk", "talked",
-    "that", "them", "these", "they", "think", "this", "those", "us", "wait", "we", "what", "what's",
-    "where", "who", "work", "worked", "you", "you're",
+    "looks", "me", "out", "paid", "pay", "she", "sounds", "speak", "spoke", "start", "stay", "talk",
+    "talked", "that", "them", "these", "they", "think", "this", "those", "us", "wait", "we", "what",
+    "what's", "where", "who", "work", "worked", "you", "you're",
 ];
 
 /// Words after which a telephone number is read out.

@@ -119,11 +119,13 @@ fn bare(run: &Run, tongue: Tongue) -> Number {
         let value = canonical(&word.text);
         value.len() == 1 || value == word.text || word.text == "do"
     };
+    if alone && run.digits >= 10 {
+        return Number::Whole;
+    }
     if !alone || run.words.len() < 2 || !run.words.iter().all(single) {
         return Number::Any;
     }
     match (run.digits, tongue) {
-        (10.., _) => Number::Whole,
         (3 | 8 | 9, _) | (6, Tongue::English) | (5 | 7, Tongue::Mixed) => Number::Half,
         _ => Number::Any,
     }
