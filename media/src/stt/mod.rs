@@ -8,6 +8,8 @@
 
 pub mod deepgram;
 pub mod flux;
+mod line;
+mod replay;
 
 use std::time::Duration;
 
@@ -56,7 +58,7 @@ pub struct Transcript {
 }
 
 /// What comes back.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// More transcript.
     Transcript(Transcript),

@@ -1,11 +1,11 @@
-//! Deepgram's adapter against its rehearsal.
+//! The adapter of Deepgram Nova against its rehearsal.
 
 use std::{
     sync::{Arc, LazyLock},
     time::Duration,
 };
 
-use media::stt::{Settings, Transcriber, deepgram::Deepgram};
+use media::stt::{ByModel, Settings, Transcriber};
 use mesh::Pii;
 use rehearsal::{
     deepgram::{Fault, Server, Settings as Vendor},
@@ -17,13 +17,15 @@ use rehearsal::{
 use super::{Caller, Line, Stage, Trouble, suite::suite};
 use crate::stage::{SERVERS, wait_for};
 
-static LIBRARY: LazyLock<Arc<Library>> = LazyLock::new(|| {
+pub static LIBRARY: LazyLock<Arc<Library>> = LazyLock::new(|| {
     Arc::new(Library::with_prompts(PROMPTS_FOLDER.as_ref()).expect("the prompts are there"))
 });
 
-struct Rehearsed {
-    server: Server,
-    log: EventLog,
+/// A rehearsal, and the model that is asked for.
+pub struct Rehearsed {
+    model: &'static str,
+    pub server: Server,
+    pub log: EventLog,
 }
 
 fn start() -> Rehearsed {
@@ -31,11 +33,15 @@ fn start() -> Rehearsed {
 }
 
 fn with(change: impl FnOnce(&mut Vendor)) -> Rehearsed {
+    rehearse("nova-3", change)
+}
+
+pub fn rehearse(model: &'static str, change: impl FnOnce(&mut Vendor)) -> Rehearsed {
     let log = EventLog::default();
     let mut settings = Vendor::new(LIBRARY.clone(), log.clone());
     change(&mut settings);
     let _servers = SERVERS.enter();
-    Rehearsed { server: Server::start(settings).expect("a port is free"), log }
+    Rehearsed { model, server: Server::start(settings).expect("a port is free"), log }
 }
 
 fn fault(trouble: Trouble) -> Fault {
@@ -49,14 +55,14 @@ fn fault(trouble: Trouble) -> Fault {
 
 impl Stage for Rehearsed {
     fn transcriber(&self) -> Box<dyn Transcriber> {
-        Box::new(Deepgram)
+        Box::new(ByModel)
     }
 
     fn settings(&self) -> Settings {
         Settings {
             base_url: self.server.base_url().parse().expect("a URL"),
             api_key: Pii::new("key".to_owned()),
-            model: "nova-3".into(),
+            model: self.model.into(),
             language: "en".into(),
             call_id: "call-1".into(),
         }

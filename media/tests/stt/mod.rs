@@ -2,6 +2,8 @@
 
 mod deepgram;
 mod deepgram_wire;
+mod flux;
+mod flux_wire;
 mod suite;
 
 use std::time::Duration;
@@ -62,7 +64,13 @@ pub struct Caller {
     /// How much was said.
     pub said: Duration,
     next_at: Instant,
+    /// The end of a turn counts as the final transcript of all of it.
     pub transcripts: Vec<Transcript>,
+    decides_turns: bool,
+    /// The words of a turn whose end was called likely and is neither taken back nor confirmed.
+    likely: Option<String>,
+    /// How often an end was called likely.
+    pub likely_ends: usize,
     pub reconnects: usize,
     pub unavailable: bool,
 }
@@ -70,13 +78,16 @@ pub struct Caller {
 impl Caller {
     #[expect(clippy::disallowed_methods, reason = "a test's own clock")]
     pub fn open(stage: &impl Stage) -> Self {
-        let Session { commands, events } = stage.transcriber().open(stage.settings());
+        let Session { commands, events, decides_turns } = stage.transcriber().open(stage.settings());
         Self {
             commands,
             events,
             said: Duration::ZERO,
             next_at: Instant::now(),
             transcripts: Vec::new(),
+            decides_turns,
+            likely: None,
+            likely_ends: 0,
             reconnects: 0,
             unavailable: false,
         }
@@ -128,13 +139,33 @@ impl Caller {
         assert!(!self.unavailable, "unavailable is the last: {event:?}");
         match event.expect("the events stay open as long as the session") {
             Event::Transcript(transcript) => {
-                assert!(transcript.end <= self.said, "{transcript:?} lies in the future");
-                self.transcripts.push(transcript);
+                assert!(!(self.decides_turns && transcript.is_final), "{transcript:?} is no end of a turn");
+                assert!(self.likely.is_none(), "{:?} stands until it is taken back", self.likely);
+                self.settle(transcript);
             }
-            Event::UtteranceEnd => {}
+            Event::UtteranceEnd => assert!(!self.decides_turns),
+            Event::EndOfTurn { text, end } => {
+                assert!(self.decides_turns && !text.is_empty());
+                assert!(
+                    self.likely.take().is_none_or(|likely| likely == text),
+                    "{text} was not what was likely"
+                );
+                self.settle(Transcript { text, is_final: true, utterance_over: true, end });
+            }
+            Event::LikelyEndOfTurn { text, end } => {
+                assert!(self.decides_turns && !text.is_empty() && end <= self.said);
+                assert_eq!(self.likely.replace(text), None);
+                self.likely_ends += 1;
+            }
+            Event::TurnResumed => assert!(self.likely.take().is_some(), "nothing was likely"),
             Event::Reconnected { .. } => self.reconnects += 1,
             Event::Unavailable { .. } => self.unavailable = true,
         }
+    }
+
+    fn settle(&mut self, transcript: Transcript) {
+        assert!(transcript.end <= self.said, "{transcript:?} lies in the future");
+        self.transcripts.push(transcript);
     }
 
     pub fn finals(&self) -> impl Iterator<Item = &Transcript> {

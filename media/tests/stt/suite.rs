@@ -5,19 +5,25 @@ use std::time::Duration;
 use super::{Caller, Line, Stage, Trouble, now};
 use crate::stage::{no_task_is_left, words};
 
-/// Runs every rule against the stage that `$start` opens.
+/// Runs every rule against the stage that `$start` opens; where the vendor decides turns, those that do not ask it for
+/// more.
 macro_rules! suite {
     ($start:path) => {
         $crate::stt::suite::suite!($start:
-            what_is_said_is_written_down,
             a_finalize_settles_what_was_said,
+            a_finalize_waits_for_the_audio_before_it,
+            a_vendor_that_falls_silent_is_dialled_again,
+        );
+        $crate::stt::suite::suite!($start, decides_turns);
+    };
+    ($start:path, decides_turns) => {
+        $crate::stt::suite::suite!($start:
+            what_is_said_is_written_down,
             audio_before_the_first_socket_is_not_lost,
             a_loss_neither_repeats_nor_loses_words,
-            a_finalize_waits_for_the_audio_before_it,
             a_refusal_is_told_at_once,
             an_unreachable_vendor_is_told,
             sockets_that_break_at_once_are_not_dialled_for_ever,
-            a_vendor_that_falls_silent_is_dialled_again,
             dropping_ends_the_stream,
             dropping_while_dialling_leaves_nothing,
         );

@@ -10,8 +10,6 @@ use crate::stt::Transcript;
 pub const FINALIZE: &str = r#"{"type":"Finalize"}"#;
 /// Keeps the stream open while no audio flows; must be text.
 pub const KEEP_ALIVE: &str = r#"{"type":"KeepAlive"}"#;
-/// Ends the stream after the remaining results.
-pub const CLOSE_STREAM: &str = r#"{"type":"CloseStream"}"#;
 
 /// What matters of a server message.
 #[derive(Debug, PartialEq)]

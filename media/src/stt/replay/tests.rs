@@ -89,6 +89,29 @@ fn audio_beyond_the_limit_drops_the_oldest_and_the_clock_goes_on() {
     assert_eq!(replay.to_call(Duration::from_secs(100)), Duration::from_secs(34));
 }
 
+#[test]
+fn silence_beside_the_call_takes_none_of_its_time() {
+    let t = origin();
+    let mut replay = Replay::default();
+    replay.push(Bytes::from_static(&[0; 8000]));
+    replay.reconnected();
+    drain(&mut replay, t);
+    replay.sent_silence(3000, t);
+    replay.sent_silence(1000, t);
+    assert!(replay.due(t).is_none());
+    replay.push(Bytes::from_static(&[0; 8000]));
+    drain(&mut replay, t);
+    replay.sent_silence(4000, t);
+    let call =
+        |replay: &Replay| [900, 1000, 1300, 1500, 1600, 2500, 2900, 9000].map(|ms| replay.to_call(ms * MS));
+    assert_eq!(call(&replay), [900, 1000, 1000, 1000, 1100, 2000, 2000, 2000].map(|ms| ms * MS));
+    replay.settle(1200 * MS, false);
+    assert_eq!(call(&replay)[4..], [1100, 2000, 2000, 2000].map(|ms| ms * MS));
+    replay.reconnected();
+    drain(&mut replay, t);
+    assert_eq!(replay.to_call(300 * MS), 1500 * MS, "the next socket has heard none of it");
+}
+
 proptest! {
     /// However frames and gaps come, the vendor never gets more than half a second ahead of 1.25 times real time.
     #[test]

@@ -7,6 +7,8 @@ use std::{
 
 use bytes::{Buf, Bytes};
 
+use super::Command;
+
 /// Bytes of mu-law at 8 kHz in a second.
 const BYTES_A_SECOND: u64 = 8000;
 /// Audio kept for a replay; older audio is dropped and lost to the transcript.
@@ -17,6 +19,8 @@ const PIECE_MAX: usize = 800;
 const SENDING_A_BYTE: Duration = Duration::from_micros(100);
 /// How far sending may be ahead of that rate: half a second of audio, since frames arrive in small bursts.
 const AHEAD_MAX: Duration = Duration::from_millis(400);
+/// How often a backlog is drained.
+pub const REPLAY_TICK: Duration = Duration::from_millis(20);
 /// An answer to a finalize may end this much before the audio that it was asked for.
 const ANSWER_TOLERANCE: u64 = BYTES_A_SECOND / 10;
 
@@ -43,6 +47,10 @@ pub struct Replay {
     sent_to: u64,
     /// Position where the present socket's clock began.
     base: u64,
+    /// Silence that the present socket was sent beside the call's audio: after which position, and how much.
+    silences: VecDeque<(u64, u64)>,
+    /// All such silence before what is settled.
+    silent: u64,
     /// When the rate has made up for what was sent.
     even_at: Option<Instant>,
     /// The last finalize that is not answered: after which position.
@@ -85,8 +93,7 @@ impl Replay {
             return Some(Due::Finalize);
         }
         let piece = self.kept.get(self.sent_count)?;
-        let sending = SENDING_A_BYTE * u32::try_from(piece.len()).unwrap_or(u32::MAX);
-        let even_at = self.even_at.map_or(now, |at| at.max(now)) + sending;
+        let even_at = self.even_after(piece.len(), now);
         if even_at > now + AHEAD_MAX {
             return None;
         }
@@ -94,6 +101,20 @@ impl Replay {
         self.sent_count += 1;
         self.sent_to += piece.len() as u64;
         Some(Due::Audio(piece.clone()))
+    }
+
+    fn even_after(&self, bytes: usize, now: Instant) -> Instant {
+        let sending = SENDING_A_BYTE * u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.even_at.map_or(now, |at| at.max(now)) + sending
+    }
+
+    /// So much silence was sent that is not in the call.
+    pub fn sent_silence(&mut self, bytes: usize, now: Instant) {
+        self.even_at = Some(self.even_after(bytes, now));
+        match self.silences.back_mut() {
+            Some((after, length)) if *after == self.sent_to => *length += bytes as u64,
+            _ => self.silences.push_back((self.sent_to, bytes as u64)),
+        }
     }
 
     /// True while something waits for the rate.
@@ -104,6 +125,8 @@ impl Replay {
     /// A new socket is open: its clock starts at the first byte kept, everything kept is due again, and so is a finalize
     /// whose answer was lost.
     pub fn reconnected(&mut self) {
+        self.silences.clear();
+        self.silent = 0;
         self.even_at = None;
         self.sent_count = 0;
         self.sent_to = self.kept_from;
@@ -113,7 +136,17 @@ impl Replay {
 
     /// A point of the present socket's clock on the call's audio clock; nothing lies after what was sent.
     pub fn to_call(&self, offset: Duration) -> Duration {
-        duration_of(self.base).saturating_add(offset).min(duration_of(self.sent_to))
+        let mut left = bytes_of(offset).saturating_sub(self.silent);
+        let mut from = self.base;
+        for &(after, length) in &self.silences {
+            let before = after.saturating_sub(from);
+            if left <= before {
+                break;
+            }
+            left = (left - before).saturating_sub(length);
+            from = from.max(after);
+        }
+        duration_of(from.saturating_add(left).min(self.sent_to))
     }
 
     /// The transcript up to `end`, on the call's clock, is settled: its audio is not needed again. `over`: it may answer
@@ -122,6 +155,9 @@ impl Replay {
         self.settled = self.settled.max(bytes_of(end).min(self.sent_to));
         if over {
             self.finalize = self.finalize.filter(|after| self.settled + ANSWER_TOLERANCE < *after);
+        }
+        while let Some((_, length)) = self.silences.pop_front_if(|(after, _)| *after < self.settled) {
+            self.silent += length;
         }
         while self.sent_count > 0 && self.kept_from < self.settled {
             let done = self.settled - self.kept_from;
@@ -138,6 +174,14 @@ impl Replay {
     /// How much of the call's audio was sent and is not settled.
     pub fn unsettled(&self) -> Duration {
         duration_of(self.sent_to.saturating_sub(self.settled.max(self.base)))
+    }
+
+    /// Takes a command of the session.
+    pub fn take(&mut self, command: Command) {
+        match command {
+            Command::Audio(audio) => self.push(audio),
+            Command::Finalize => self.finalize(),
+        }
     }
 
     fn drop_first(&mut self) {

@@ -1,0 +1,142 @@
+//! SHELL: one session's line to a vendor: dialled, kept, and dialled again when the socket is lost.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use mesh::clock;
+use tokio::{sync::mpsc, time::sleep};
+use url::Url;
+
+use super::{Command, Event, Session, Settings, replay::Replay};
+use crate::socket::{self, Dial, End, Outbox, Sink, Stream};
+
+/// A socket that lived as long was a good one: losing it is no failure in a row.
+const STABLE: Duration = Duration::from_secs(3);
+/// Ends the stream after the remaining results.
+pub const CLOSE_STREAM: &str = r#"{"type":"CloseStream"}"#;
+
+/// What is special about a vendor's protocol.
+pub trait Protocol: Send + 'static {
+    /// Where it is dialled.
+    fn url(settings: &Settings) -> Url;
+
+    /// Runs one socket to its end.
+    fn converse(
+        &mut self,
+        line: &mut Line,
+        sink: &mut Sink,
+        stream: &mut Stream,
+    ) -> impl Future<Output = End> + Send;
+}
+
+/// What stays when a socket is lost.
+pub struct Line {
+    /// How the call is listened to.
+    pub settings: Settings,
+    /// What the session sends.
+    pub commands: mpsc::Receiver<Command>,
+    /// What it is told.
+    pub outbox: Outbox<Event>,
+    /// The audio that may have to be sent again.
+    pub replay: Replay,
+    /// When the vendor took the present socket up.
+    opened_at: Option<Instant>,
+    /// Why the last one that it had taken up was lost.
+    lost: Option<String>,
+}
+
+/// Opens a session at once and dials behind it.
+pub fn open(settings: Settings, protocol: impl Protocol, decides_turns: bool) -> Session {
+    let (commands, command_rx) = mpsc::channel(256);
+    let (event_tx, events) = mpsc::channel(64);
+    let line = Line {
+        settings,
+        commands: command_rx,
+        outbox: Outbox::new(event_tx),
+        replay: Replay::default(),
+        opened_at: None,
+        lost: None,
+    };
+    tokio::spawn(line.run(protocol));
+    Session { commands, events, decides_turns }
+}
+
+impl Line {
+    /// The vendor has taken the socket up: what is kept can be sent to it.
+    pub fn opened(&mut self) {
+        self.opened_at = Some(clock::now());
+        self.replay.reconnected();
+        if let Some(detail) = self.lost.take() {
+            self.outbox.push(Event::Reconnected { detail });
+        }
+    }
+
+    async fn run<P: Protocol>(mut self, mut protocol: P) {
+        let mut failures = 0;
+        loop {
+            let end = self.try_once(&mut protocol, failures).await;
+            let lived = self.opened_at.take().map(|at| clock::now().saturating_duration_since(at));
+            if lived.is_some_and(|lived| lived >= STABLE) {
+                failures = 0;
+            }
+            failures += 1;
+            match end {
+                End::Dropped => return,
+                // The vendor cannot decode what it is sent, and will not be able to on another socket.
+                End::Lost(detail) if socket::backoff(failures).is_some() && !detail.contains("DATA-0000") => {
+                    if lived.is_some() {
+                        metrics::counter!("trunkline_vendor_reconnects_total", "vendor" => "deepgram")
+                            .increment(1);
+                        self.lost = Some(detail.clone());
+                    }
+                    tracing::warn!(
+                        vendor = "deepgram",
+                        call_id = self.settings.call_id,
+                        detail,
+                        "no transcription"
+                    );
+                }
+                End::Lost(detail) | End::Refused(detail) => {
+                    return socket::give_up(self.commands, self.outbox, Event::Unavailable { detail }).await;
+                }
+            }
+        }
+    }
+
+    async fn try_once<P: Protocol>(&mut self, protocol: &mut P, failures: usize) -> End {
+        let (mut sink, mut stream) = match self.dial(P::url(&self.settings), failures).await {
+            Ok(halves) => halves,
+            Err(end) => return end,
+        };
+        let end = protocol.converse(self, &mut sink, &mut stream).await;
+        if matches!(end, End::Dropped) {
+            socket::close(sink, stream, Some(CLOSE_STREAM)).await;
+        }
+        end
+    }
+
+    /// Dials once, after the wait that so many failures call for, keeping what the caller says meanwhile.
+    async fn dial(&mut self, url: Url, failures: usize) -> Result<(Sink, Stream), End> {
+        let wait = socket::backoff(failures).unwrap_or_default();
+        let authorization = format!("Token {}", self.settings.api_key.expose());
+        let dial = Dial {
+            url,
+            headers: &[("authorization", &authorization)],
+            request_id: "dg-request-id",
+            message_bytes_max: 1 << 20,
+        };
+        let attempt = async {
+            sleep(wait).await;
+            dial.dial().await
+        };
+        tokio::pin!(attempt);
+        loop {
+            tokio::select! {
+                result = &mut attempt => return result,
+                command = self.commands.recv() => self.replay.take(command.ok_or(End::Dropped)?),
+            }
+        }
+    }
+}
