@@ -128,10 +128,7 @@ impl Session {
             Output::Confirmed { .. } => {
                 self.meter.iter().for_each(|(_, meter)| meter.confirm());
             }
-            Output::Discard { .. } => {
-                self.abort("discarded");
-                self.meter = None;
-            }
+            Output::Discard { .. } => self.abort("discarded"),
             Output::RunTool { generation, index, call, key } => self.run_tool(generation, index, call, &key),
             Output::FirstToken { epoch, delay } => {
                 events::first_token(delay);
@@ -178,6 +175,7 @@ impl Session {
     fn abort(&mut self, outcome: &'static str) {
         self.model = None;
         self.tools.clear();
+        self.meter = None;
         events::reply(outcome);
     }
 
