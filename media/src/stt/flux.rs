@@ -77,10 +77,9 @@ impl Protocol for Conversation {
     }
 
     async fn converse(&mut self, line: &mut Line, sink: &mut Sink, stream: &mut Stream) -> End {
-        let now = clock::now();
         self.feed = Feed::default();
         self.unanswered = 0;
-        self.connected_by = Some(now + CONNECTED_TIMEOUT);
+        self.connected_by = Some(clock::now() + CONNECTED_TIMEOUT);
         let end = self.exchange(line, sink, stream).await;
         if let Some(event) = self.turns.lost() {
             line.outbox.push(event);
@@ -153,11 +152,7 @@ impl Conversation {
 
     fn incoming(&mut self, line: &mut Line, text: &str) -> Result<(), End> {
         match message::parse(text) {
-            Some(Incoming::Connected) => {
-                if self.connected_by.take().is_some() {
-                    line.opened();
-                }
-            }
+            Some(Incoming::Connected) if self.connected_by.take().is_some() => line.opened(),
             Some(Incoming::Turn { kind, text, end }) => {
                 self.unanswered = 0;
                 let end = line.replay.to_call(end);
@@ -176,7 +171,7 @@ impl Conversation {
             Some(Incoming::Warning(detail)) => {
                 tracing::warn!(vendor = "deepgram", call_id = line.settings.call_id, detail, "warning");
             }
-            None => {}
+            Some(Incoming::Connected) | None => {}
         }
         Ok(())
     }

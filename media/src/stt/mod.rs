@@ -4,7 +4,7 @@
 //! itself. One that does says so in [`Session::decides_turns`], and then its decision counts: it sends
 //! [`Event::EndOfTurn`] once for each turn and never a final [`Transcript`]. Its events keep to
 //! `Transcript* (LikelyEndOfTurn TurnResumed Transcript*)* [LikelyEndOfTurn] EndOfTurn`: each text is the whole turn so
-//! far, and an `EndOfTurn` right after a `LikelyEndOfTurn` has the same text.
+//! far, and an `EndOfTurn` right after a `LikelyEndOfTurn` has the same text. Between turns the transcripts are empty.
 
 pub mod deepgram;
 pub mod flux;
