@@ -124,4 +124,4 @@ pub fn dbfs(frame: &[u8]) -> f32 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

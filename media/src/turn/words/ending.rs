@@ -118,7 +118,6 @@ const OPEN_AFTER: &[(&str, &[&str])] = &[
     ("they", &["", "and", "but", "so", "if", "when", "because", "that", "can", "could", "do", "should", "did", "or"]),
     ("he", &["", "and", "but", "so", "if", "when", "because", "that", "or"]), ("she", &["", "and", "but", "so", "if", "when", "because", "that", "or"]),
     ("you", &["and", "but", "so", "if", "when", "because", "that"]), ("it", &["and", "but", "so", "if", "when", "because"]),
-    ("is", &["this", "that"]),
 ];
 
 fn is_open(sentence: &[Word]) -> bool {
@@ -170,7 +169,10 @@ fn is_indirect(sentence: &[Word]) -> bool {
             && is_in(lists::WH, &pair[1])
     };
     matches!(back(sentence, 0), "is" | "are" | "was" | "were")
-        && sentence[..sentence.len() - 1].windows(2).enumerate().any(|(at, pair)| at + 3 < sentence.len() && asked(pair))
+        && sentence[..sentence.len() - 1]
+            .windows(2)
+            .enumerate()
+            .any(|(at, pair)| at + 3 < sentence.len() && asked(pair))
 }
 
 /// "Yes I am", "no it is": the verb of a short answer.
@@ -208,11 +210,13 @@ fn is_begun_wish(sentence: &[Word]) -> bool {
         .any(|word| is_in(lists::RELATIVES, word) && !matches!(word.text.as_str(), "thing" | "things"));
     let speaker = matches!(prev, "i" | "we" | "just" | "also" | "really" | "only");
     let other = matches!((prev, last), ("he" | "she", "wants" | "needs") | ("they", "want" | "need"));
-    let wish = matches!(last, "want" | "need" | "prefer") && (speaker || matches!(prev, "i'd" | "we'd" | "would"))
+    let wish = matches!(last, "want" | "need" | "prefer")
+        && (speaker || matches!(prev, "i'd" | "we'd" | "would"))
         || other
         || last == "have" && matches!(prev, "i" | "i'll" | "we")
         || last == "me" && matches!(prev, "tell" | "give" | "send" | "show" | "bring") && sentence.len() <= 4;
-    let introduction = sentence.len() == 2 && prev == "my" && matches!(last, "name" | "number" | "address" | "email");
+    let introduction =
+        sentence.len() == 2 && prev == "my" && matches!(last, "name" | "number" | "address" | "email");
     wish && !object || introduction
 }
 
@@ -273,12 +277,41 @@ fn is_possessive_hindi(word: &str) -> bool {
 
 /// "मुझे एक कमरा": what happens to the speaker is still to come. Imperatives and futures count as verbs by their endings.
 fn lacks_verb_hindi(sentence: &[Word]) -> bool {
-    let begun = sentence.iter().find(|word| !is_in(lists::LEADS, word) && !is_in(lists::BACKCHANNELS_HI, word));
+    let begun =
+        sentence.iter().find(|word| !is_in(lists::LEADS, word) && !is_in(lists::BACKCHANNELS_HI, word));
     let speaker = begun.is_some_and(|word| {
-        matches!(word.text.as_str(), "मुझे" | "मुझको" | "हमें" | "हमको" | "mujhe" | "mujhko" | "hume" | "humein" | "humko")
+        matches!(
+            word.text.as_str(),
+            "मुझे" | "मुझको"
+                | "हमें"
+                | "हमको"
+                | "mujhe"
+                | "mujhko"
+                | "hume"
+                | "humein"
+                | "humko"
+        )
     });
     let Some(last) = sentence.last().filter(|last| speaker && last.mark == Mark::None) else { return false };
-    const ENDINGS: &[&str] =
-        &["ो", "ओ", "िए", "इए", "िये", "इये", "ा", "ी", "े", "ई", "या", "मालूम", "iye", "o", "a", "e", "i", "maloom"];
+    const ENDINGS: &[&str] = &[
+        "ो",
+        "ओ",
+        "िए",
+        "इए",
+        "िये",
+        "इये",
+        "ा",
+        "ी",
+        "े",
+        "ई",
+        "या",
+        "मालूम",
+        "iye",
+        "o",
+        "a",
+        "e",
+        "i",
+        "maloom",
+    ];
     !is_in(lists::VERBS_HI, last) && !ENDINGS.iter().any(|ending| last.text.ends_with(ending))
 }

@@ -132,7 +132,8 @@ const HINDI: &[(Ending, &[&str])] = &[
 ];
 
 fn run(table: &str, utterances: &[&str], language: &str, expected: Ending) {
-    let wrong = utterances.iter().map(|text| (text, ending(text, language))).filter(|(_, got)| *got != expected);
+    let wrong =
+        utterances.iter().map(|text| (text, ending(text, language))).filter(|(_, got)| *got != expected);
     let misses: Vec<String> = wrong.map(|(text, got)| format!("{text:?} is {got:?}")).collect();
     report(table, utterances.len(), &misses);
 }
