@@ -66,6 +66,8 @@ pub struct Session {
     carrier_offset: Duration,
     /// How much audio was heard, on the clock of the detector and the transcriber.
     audio_offset: Duration,
+    /// Bytes of the caller's audio that the transcriber's queue had no room for.
+    stt_missed: usize,
     frames_out: i64,
     ended: Option<EndReason>,
 }
@@ -117,6 +119,7 @@ impl Session {
             duration_max: media.config.call_duration_max,
             carrier_offset: Duration::ZERO,
             audio_offset: Duration::ZERO,
+            stt_missed: 0,
             frames_out: 0,
             ended: None,
         };
@@ -223,7 +226,17 @@ impl Session {
         self.audio_offset += duration_of(audio.len());
         self.core.audio_arrived(&audio, self.audio_offset, clock::now());
         self.vad.submit_mulaw(&audio);
+        if self.stt_missed > 0 {
+            // What was dropped is made good with silence, or the transcriber's clock would be behind for ever.
+            let silence = Bytes::from(vec![ULAW_SILENCE; self.stt_missed.min(BYTES_A_MS * 1000)]);
+            let length = silence.len();
+            if self.stt.commands.try_send(stt::Command::Audio(silence)).is_ok() {
+                self.stt_missed -= length;
+            }
+        }
+        let length = audio.len();
         if self.stt.commands.try_send(stt::Command::Audio(audio)).is_err() {
+            self.stt_missed += length;
             metrics::counter!("trunkline_audio_dropped_frames_total", "to" => "stt").increment(1);
         }
     }

@@ -121,7 +121,7 @@ impl Pipeline {
             audio_origin: None,
             turn: TurnTaker::new(config.turn.clone()),
             playout: Playout::default(),
-            ear: Ear::default(),
+            ear: Ear::new(),
             waits: Waits::new(&config, now),
             epoch,
             reply: None,
@@ -138,7 +138,8 @@ impl Pipeline {
         let origin = now.checked_sub(offset).unwrap_or(now);
         let known = self.audio_origin.filter(|known| origin <= *known + AUDIO_GAP);
         self.audio_origin = Some(known.map_or(origin, |known| known.min(origin)));
-        self.ear.hear(frame, self.turn.is_speaking());
+        let alone = self.turn.is_speaking() && self.playout.is_empty();
+        self.ear.hear(frame, now.saturating_duration_since(self.origin), alone);
     }
 
     /// Takes an input. Drain [`Pipeline::poll`] before the next.
@@ -146,7 +147,7 @@ impl Pipeline {
         match input {
             Input::Speech(Edge::SpeechStarted { at_ms }) => {
                 let at = self.instant(Duration::from_millis(at_ms), now);
-                self.ear.onset();
+                self.ear.onset(now.saturating_duration_since(at));
                 self.turn.handle(turn::Input::SpeechStarted { at }, now);
             }
             Input::Speech(Edge::SpeechEnded { at_ms }) => {
@@ -241,7 +242,7 @@ impl Pipeline {
 
     fn playout_output(&mut self, output: playout::Output, now: Instant) {
         match output {
-            playout::Output::Frame { epoch, kind, payload } => {
+            playout::Output::Frame { epoch, kind, payload, at } => {
                 if kind != Kind::Filler {
                     self.waits.answered();
                     if let Some(stamps) = self.stamps(epoch) {
@@ -251,7 +252,7 @@ impl Pipeline {
                 let agent = if self.ending.is_final { Agent::Uninterruptible } else { Agent::Audible };
                 self.set_agent(agent, now);
                 self.turn.spoken(self.playout.spoken());
-                self.ear.say(&payload);
+                self.ear.say(&payload, at.saturating_duration_since(self.origin));
                 self.outputs.push_back(Output::Frame { epoch, payload });
             }
             playout::Output::Mark { epoch, name } => self.outputs.push_back(Output::Mark { epoch, name }),
@@ -319,6 +320,7 @@ impl Pipeline {
         let cuts = self.playout.cut(now);
         if let Some(cut) = cuts.iter().find(|cut| cut.started) {
             self.outputs.push_back(Output::Clear { epoch: cut.epoch });
+            self.ear.cleared(now.saturating_duration_since(self.origin));
         }
         if let Some(reply) = &mut self.reply {
             reply.paused = true;

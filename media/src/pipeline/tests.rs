@@ -7,7 +7,10 @@ use bytes::Bytes;
 use proto::types::v1::{EndReason, call_event::Event};
 
 use super::*;
-use crate::tts::{Take, Word};
+use crate::{
+    stt::Transcript,
+    tts::{Take, Word},
+};
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -127,10 +130,10 @@ const TAKE_1: Take = Take { epoch: 1, number: 0 };
 
 fn answered() -> Rig {
     let mut rig = Rig::new();
-    rig.caller_says(0, 1000, "hello");
+    rig.caller_says(0, 1000, "Hello.");
     assert_eq!(
         rig.take_outputs(),
-        vec![Output::Finalize, Output::UserTurn { epoch: 1, text: "hello".into() }]
+        vec![Output::Finalize, Output::UserTurn { epoch: 1, text: "Hello.".into(), tentative: false }]
     );
     rig.segment(1500, 1, "one two ");
     rig.segment(1600, 1, "three four");
@@ -182,35 +185,178 @@ fn the_latency_of_a_turn_adds_up() {
     assert_eq!(at(latency.first_frame_heard), Some(1700));
 }
 
+fn words(text: &str, end: u64) -> Input {
+    Input::Transcript(Transcript { text: text.into(), is_final: false, utterance_over: false, end: ms(end) })
+}
+
 #[test]
-fn a_barge_in_clears_first_and_tells_what_was_heard() {
+fn a_barge_in_clears_first_and_words_confirm_it() {
     let mut rig = answered();
     rig.at(2880, Input::Speech(Edge::SpeechStarted { at_ms: 2800 }));
-    rig.until(2920);
-    let outputs = rig.take_outputs();
+    rig.until(3000);
+    assert_eq!(rig.take_outputs(), vec![Output::Clear { epoch: 1 }, Output::SpeakCancel { take: TAKE_1 }]);
+    rig.at(3400, words("wait a moment", 3350));
     assert_eq!(
-        outputs,
+        rig.take_outputs(),
         vec![
-            Output::Clear { epoch: 1 },
             Output::CancelReply { epoch: 1 },
             Output::Heard { epoch: 1, text: "one two".into(), interrupted: true },
         ]
-        .into_iter()
-        .flat_map(|output| match output {
-            Output::CancelReply { .. } => vec![Output::SpeakCancel { take: TAKE_1 }, output],
-            other => vec![other],
-        })
-        .collect::<Vec<_>>()
     );
-    rig.audio(2950, 1, 0, 500);
-    rig.segment(2950, 1, "late");
+    rig.audio(3450, 1, 0, 500);
+    rig.segment(3450, 1, "late");
     assert_eq!(rig.take_outputs(), vec![], "nothing of a stale epoch has an effect");
+}
+
+#[test]
+fn a_barge_in_without_words_is_none_and_the_agent_goes_on() {
+    let mut rig = answered();
+    rig.at(2880, Input::Speech(Edge::SpeechStarted { at_ms: 2800 }));
+    rig.at(3250, Input::Speech(Edge::SpeechEnded { at_ms: 3150 }));
+    rig.take_outputs();
+    rig.until(3150 + 700);
+    let take = Take { epoch: 1, number: 1 };
+    assert_eq!(
+        rig.take_outputs(),
+        vec![Output::Speak { take, text: "three four".into() }, Output::SpeakEnd { take }]
+    );
+    rig.at(3950, Input::SpeechWords { take, words: vec![word("three", 500), word("four", 1000)] });
+    rig.audio(3950, 1, 1, 1000);
+    rig.at(3950, Input::SpeechDone { take });
+    rig.until(9000);
+    assert_eq!(
+        rig.take_outputs(),
+        vec![Output::Heard { epoch: 1, text: "one two three four".into(), interrupted: false }]
+    );
+}
+
+#[test]
+fn a_weak_sound_needs_words_and_a_backchannel_is_none() {
+    let mut rig = answered();
+    rig.until(2000);
+    rig.sound = vec![0x70; 160];
+    for at in (2000..2800).step_by(20) {
+        rig.at(at, Input::Tick);
+    }
+    rig.at(2880, Input::Speech(Edge::SpeechStarted { at_ms: 2800 }));
+    for at in (2900..3200).step_by(20) {
+        rig.at(at, Input::Tick);
+    }
+    rig.at(3200, words("mm-hm", 3150));
+    rig.at(3250, Input::Speech(Edge::SpeechEnded { at_ms: 3150 }));
+    rig.until(9000);
+    let outputs = rig.take_outputs();
+    assert!(!outputs.iter().any(|o| matches!(o, Output::Clear { .. })), "{outputs:?}");
+    assert!(outputs.contains(&Output::Heard { epoch: 1, text: "one two three four".into(), interrupted: false }));
+}
+
+#[test]
+fn a_likely_end_starts_the_reply_and_nothing_is_said_before_it_is_certain() {
+    let mut rig = Rig::new();
+    rig.core = Pipeline::new(Config::default(), 0, rig.t);
+    rig.at(80, Input::Speech(Edge::SpeechStarted { at_ms: 0 }));
+    rig.at(1050, Input::Speech(Edge::SpeechEnded { at_ms: 1000 }));
+    rig.at(1060, transcribed("I would like", 1000));
+    assert!(rig.outputs.contains(&Output::UserTurn { epoch: 1, text: "I would like".into(), tentative: true }));
+    rig.segment(1200, 1, "What would you like?");
+    rig.audio(1300, 1, 0, 800);
+    assert!(!rig.outputs.iter().any(|o| matches!(o, Output::Frame { .. })));
+    rig.at(1400, Input::Speech(Edge::SpeechStarted { at_ms: 1330 }));
+    assert!(rig.outputs.contains(&Output::CancelReply { epoch: 1 }), "the caller goes on");
+    rig.at(2100, Input::Speech(Edge::SpeechEnded { at_ms: 2000 }));
+    rig.at(2200, transcribed("a room.", 2000));
+    assert_eq!(
+        rig.take_outputs().last(),
+        Some(&Output::UserTurn { epoch: 2, text: "I would like a room.".into(), tentative: true })
+    );
+    rig.segment(2210, 2, "For how many?");
+    rig.audio(2250, 2, 0, 800);
+    rig.until(2300);
+    assert!(rig.outputs.contains(&Output::Confirm { epoch: 2 }));
+    assert!(rig.outputs.iter().any(|o| matches!(o, Output::Frame { epoch: 2, .. })));
+    assert!(!rig.outputs.iter().any(|o| matches!(o, Output::Heard { epoch: 1, .. })));
+}
+
+fn transcribed(text: &str, end: u64) -> Input {
+    Input::Transcript(Transcript { text: text.into(), is_final: true, utterance_over: true, end: ms(end) })
+}
+
+#[test]
+fn a_caller_who_waits_hears_fillers_and_they_are_no_answer() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
+    rig.at(0, Input::Phrase(Purpose::Filler(1), phrase("Just a moment.")));
+    rig.caller_says(0, 1000, "Hello.");
+    rig.until(2099);
+    assert!(!rig.outputs.iter().any(|o| matches!(o, Output::Frame { .. })));
+    rig.until(2100);
+    assert!(rig.outputs.iter().any(|o| matches!(o, Output::Frame { .. })));
+    rig.until(4300);
+    let frames = rig.outputs.iter().filter(|o| matches!(o, Output::Frame { .. })).count();
+    assert!(frames > 20, "the second filler is being said");
+    rig.segment(4400, 1, "Yes.");
+    rig.at(4400, Input::ReplyDone { epoch: 1, end_call: false });
+    rig.audio(4500, 1, 0, 400);
+    rig.at(4500, Input::SpeechDone { take: TAKE_1 });
+    rig.until(9000);
+    let heard: Vec<_> = rig.outputs.iter().filter(|o| matches!(o, Output::Heard { .. })).collect();
+    assert_eq!(heard, vec![&Output::Heard { epoch: 1, text: "Yes.".into(), interrupted: false }]);
+}
+
+#[test]
+fn a_silent_caller_is_asked_twice_and_then_let_go() {
+    let mut rig = Rig::new();
+    let config = Config { idle_timeout: Some(ms(5000)), ..Config::default() };
+    rig.core = Pipeline::new(config, 0, rig.t);
+    rig.at(0, Input::Phrase(Purpose::IdlePrompt(0), phrase("Are you there?")));
+    rig.at(0, Input::Phrase(Purpose::IdlePrompt(1), phrase("Hello?")));
+    rig.at(0, Input::Phrase(Purpose::IdleGoodbye, phrase("Goodbye.")));
+    rig.until(30_000);
+    let heard: Vec<_> = rig
+        .outputs
+        .iter()
+        .filter_map(|o| match o {
+            Output::Heard { text, .. } => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(heard, ["Are you there?", "Hello?", "Goodbye."]);
+    assert_eq!(rig.outputs.last(), Some(&Output::HangUp { reason: EndReason::CallerSilent }));
+}
+
+#[test]
+fn the_maximum_duration_is_told_and_kept() {
+    let mut rig = Rig::new();
+    let config = Config { duration_max: Some(ms(90_000)), ..Config::default() };
+    rig.core = Pipeline::new(config, 0, rig.t);
+    rig.at(0, Input::Phrase(Purpose::DurationWarning, phrase("Half a minute left.")));
+    rig.at(0, Input::Phrase(Purpose::DurationGoodbye, phrase("Goodbye.")));
+    rig.until(60_500);
+    assert!(rig.outputs.iter().any(|o| matches!(o, Output::Heard { text, .. } if text == "Half a minute left.")));
+    rig.until(95_000);
+    assert_eq!(rig.outputs.last(), Some(&Output::HangUp { reason: EndReason::MaxDuration }));
+}
+
+#[test]
+fn keys_are_a_turn() {
+    let mut rig = Rig::new();
+    let config = Config { dtmf_timeout: ms(3000), dtmf_terminator: Some('#'), ..Config::default() };
+    rig.core = Pipeline::new(config, 0, rig.t);
+    for (at, key) in [(100, '1'), (400, '2'), (700, '#')] {
+        rig.at(at, Input::Key(key));
+    }
+    let turn = Output::UserTurn { epoch: 1, text: "[pressed the keys 12]".into(), tentative: false };
+    assert!(rig.take_outputs().contains(&turn));
+    rig.at(9000, Input::Key('5'));
+    rig.until(12_000);
+    let turn = Output::UserTurn { epoch: 2, text: "[pressed the keys 5]".into(), tentative: false };
+    assert!(rig.take_outputs().contains(&turn));
 }
 
 #[test]
 fn the_goodbye_is_heard_before_the_call_ends() {
     let mut rig = Rig::new();
-    rig.caller_says(0, 1000, "bye");
+    rig.caller_says(0, 1000, "Goodbye.");
     rig.segment(1500, 1, "Goodbye.");
     rig.at(1500, Input::ReplyDone { epoch: 1, end_call: true });
     rig.audio(1600, 1, 0, 800);
@@ -224,7 +370,7 @@ fn the_goodbye_is_heard_before_the_call_ends() {
 #[test]
 fn a_barge_in_cancels_the_end() {
     let mut rig = Rig::new();
-    rig.caller_says(0, 1000, "bye");
+    rig.caller_says(0, 1000, "Goodbye.");
     rig.segment(1500, 1, "Goodbye.");
     rig.at(1500, Input::ReplyDone { epoch: 1, end_call: true });
     rig.audio(1600, 1, 0, 800);
@@ -236,7 +382,7 @@ fn a_barge_in_cancels_the_end() {
 #[test]
 fn a_take_that_breaks_off_goes_on_at_the_next_word() {
     let mut rig = Rig::new();
-    rig.caller_says(0, 1000, "hello");
+    rig.caller_says(0, 1000, "Hello.");
     rig.segment(1400, 1, "one two three four");
     rig.at(1400, Input::ReplyDone { epoch: 1, end_call: false });
     rig.at(1500, Input::SpeechWords { take: TAKE_1, words: vec![word("one", 500), word("two", 1000)] });
@@ -260,7 +406,7 @@ fn a_take_that_breaks_off_goes_on_at_the_next_word() {
 #[test]
 fn a_reply_that_pauses_for_a_tool_goes_on_in_a_new_take() {
     let mut rig = Rig::new();
-    rig.caller_says(0, 1000, "hello");
+    rig.caller_says(0, 1000, "Hello.");
     rig.segment(1400, 1, "Let me see. ");
     rig.audio(1500, 1, 0, 600);
     rig.at(1500, Input::SpeechDone { take: TAKE_1 });
@@ -294,7 +440,7 @@ fn a_vendor_that_is_gone_ends_in_an_apology_and_a_reason() {
 fn a_model_that_never_answers_is_not_waited_for_in_silence() {
     let mut rig = Rig::new();
     rig.at(0, Input::Phrase(Purpose::Apology, phrase("Sorry.")));
-    rig.caller_says(0, 1000, "hello");
+    rig.caller_says(0, 1000, "Hello.");
     rig.until(12_000);
     let outputs = rig.take_outputs();
     assert!(outputs.contains(&Output::CancelReply { epoch: 1 }));
@@ -306,7 +452,7 @@ fn a_model_that_never_answers_is_not_waited_for_in_silence() {
 fn a_model_that_stops_in_the_middle_is_told_from_a_synthesizer_that_does() {
     for (take_ends, vendor) in [(true, "anthropic"), (false, "cartesia")] {
         let mut rig = Rig::new();
-        rig.caller_says(0, 1000, "hello");
+        rig.caller_says(0, 1000, "Hello.");
         rig.segment(1400, 1, "one two");
         rig.audio(1500, 1, 0, 600);
         if take_ends {
@@ -324,17 +470,17 @@ fn a_model_that_stops_in_the_middle_is_told_from_a_synthesizer_that_does() {
 #[test]
 fn going_on_before_the_answer_discards_it_unheard() {
     let mut rig = Rig::new();
-    rig.caller_says(0, 1000, "a room");
+    rig.caller_says(0, 1000, "A room.");
     rig.segment(1400, 1, "For how many?");
     rig.at(1480, Input::Speech(Edge::SpeechStarted { at_ms: 1400 }));
-    let more = Transcript { text: "for two".into(), is_final: true, utterance_over: true, end: ms(1900) };
+    let more = Transcript { text: "For two.".into(), is_final: true, utterance_over: true, end: ms(1900) };
     rig.at(1950, Input::Transcript(more));
     rig.at(2000, Input::Speech(Edge::SpeechEnded { at_ms: 1900 }));
     rig.until(2500);
     let outputs = rig.take_outputs();
     assert!(outputs.contains(&Output::CancelReply { epoch: 1 }));
     assert!(outputs.contains(&Output::Heard { epoch: 1, text: String::new(), interrupted: true }));
-    assert_eq!(outputs.last(), Some(&Output::UserTurn { epoch: 2, text: "for two".into() }));
+    assert_eq!(outputs.last(), Some(&Output::UserTurn { epoch: 2, text: "For two.".into(), tentative: false }));
     assert!(!outputs.iter().any(|o| matches!(o, Output::Clear { .. })), "nothing was played");
 }
 

@@ -49,6 +49,8 @@ pub enum Output {
         kind: Kind,
         /// mu-law, 8 kHz.
         payload: Bytes,
+        /// When it begins to play.
+        at: Instant,
     },
     /// Hand on a mark after the frames before it.
     Mark {
@@ -256,6 +258,8 @@ impl Playout {
     /// spoken again in a new take.
     pub fn retake(&mut self, epoch: i64) -> Option<String> {
         let utterance = self.of(epoch)?;
+        // More text was owed than the vendor said it had spoken.
+        (utterance.complete, utterance.final_mark) = (false, false);
         let received = duration_of(utterance.received);
         utterance.timeline.truncate(received);
         let keep = bytes_of(utterance.timeline.end()).clamp(utterance.sent, utterance.received);
@@ -359,10 +363,11 @@ impl Playout {
             let payload = utterance.queue.split_to(FRAME_BYTES).freeze();
             utterance.sent += FRAME_BYTES;
             utterance.first_sent_at.get_or_insert(now);
-            self.play_end_at = Some(self.play_end_at.unwrap_or(now).max(now) + FRAME);
+            let at = self.play_end_at.unwrap_or(now).max(now);
+            self.play_end_at = Some(at + FRAME);
             self.last_end = self.play_end_at;
             let (epoch, kind) = (utterance.epoch, utterance.kind);
-            self.outputs.push_back(Output::Frame { epoch, kind, payload });
+            self.outputs.push_back(Output::Frame { epoch, kind, payload, at });
             if utterance.sent >= utterance.next_mark {
                 utterance.next_mark = utterance.sent + bytes_of(MARK_EVERY);
                 self.outputs.push_back(utterance.mark());

@@ -1,0 +1,75 @@
+//! CORE: what an overlapping sound is like, for the floor.
+
+use std::time::{Duration, Instant};
+
+use super::Pipeline;
+use crate::turn::{
+    self, Sound,
+    echo::{Echo, SLOT_MS, THRESHOLD, WINDOW_SLOTS_MAX, WINDOW_SLOTS_MIN},
+    level::{Level, dbfs},
+};
+
+/// Hears both sides, on slots of 20 ms from the start of the media stream.
+#[derive(Debug)]
+pub struct Ear {
+    level: Level,
+    echo: Echo,
+    /// The slot after the last one heard.
+    slot: u64,
+    /// Frames since the onset that is going on.
+    onset_frames: usize,
+}
+
+fn slot_of(since: Duration) -> u64 {
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX) / SLOT_MS
+}
+
+impl Ear {
+    pub fn new() -> Self {
+        Self { level: Level::new(), echo: Echo::new(), slot: 0, onset_frames: 0 }
+    }
+
+    /// A frame of the caller's side; `alone` if it is speech while the agent is not heard.
+    pub fn hear(&mut self, frame: &[u8], since: Duration, alone: bool) {
+        let db = self.level.push(frame);
+        if alone {
+            self.level.speech_frame(db);
+        }
+        let slot = slot_of(since);
+        self.echo.heard(slot, db);
+        self.slot = slot + 1;
+        self.onset_frames += 1;
+    }
+
+    /// A frame of ours that plays at this time.
+    pub fn say(&mut self, frame: &[u8], since: Duration) {
+        self.echo.sent(slot_of(since), dbfs(frame));
+    }
+
+    /// What was said for this time and later will not play.
+    pub fn cleared(&mut self, since: Duration) {
+        self.echo.cleared(slot_of(since));
+    }
+
+    /// The detector found an onset this long ago.
+    pub fn onset(&mut self, ago: Duration) {
+        self.onset_frames = usize::try_from(slot_of(ago)).unwrap_or(0);
+    }
+
+    fn sound(&self) -> Sound {
+        let window = self.onset_frames.clamp(WINDOW_SLOTS_MIN, WINDOW_SLOTS_MAX);
+        if self.echo.score(self.slot, window) >= THRESHOLD {
+            return Sound::Echo;
+        }
+        Sound::Voice(self.level.onset_strength(self.onset_frames.max(1)))
+    }
+}
+
+impl Pipeline {
+    /// Tells the floor what the sound that is going on is like, before it decides.
+    pub(super) fn listen(&mut self, now: Instant) {
+        if self.turn.is_speaking() {
+            self.turn.handle(turn::Input::Sound(self.ear.sound()), now);
+        }
+    }
+}
