@@ -203,7 +203,10 @@ impl Pipeline {
             }
             Input::Transcript(transcript) => self.turn.handle(turn::Input::Transcript(transcript), now),
             Input::UtteranceEnd => self.turn.handle(turn::Input::UtteranceEnd, now),
-            Input::SttReconnected(detail) => self.vendor_fault("deepgram", detail, now),
+            Input::SttReconnected(detail) => {
+                self.vendor_fault("deepgram", detail, now);
+                self.turn.handle(turn::Input::TranscriberBehind, now);
+            }
             Input::SttUnavailable(detail) => self.fail("deepgram", detail, EndReason::SttFailed, now),
             Input::DialogueUnavailable(detail) => self.fail("anthropic", detail, EndReason::LlmFailed, now),
             Input::TtsUnavailable(detail) => self.fail("cartesia", detail, EndReason::TtsFailed, now),

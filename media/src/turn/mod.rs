@@ -1,8 +1,8 @@
 //! CORE: who has the floor. Decides the start of speech, the end of the caller's turn, and barge-in.
 //!
 //! The caller's turn is over when speech has ended, the transcript covers it, and the minimum delay since the end of
-//! speech has passed; or, whatever the transcriber does, when the maximum delay has passed. The caller takes the floor
-//! from an audible agent by speaking for the barge-in duration.
+//! speech has passed; or, whatever the transcriber does, when the maximum delay has passed, which is longer while it
+//! catches up. The caller takes the floor from an audible agent by speaking for the barge-in duration.
 
 use std::{
     collections::VecDeque,
@@ -13,6 +13,10 @@ use crate::stt::Transcript;
 
 /// How far a transcript may end before the end of speech and still cover it: the VAD's chunk and the words' own edges.
 const COVER_TOLERANCE: Duration = Duration::from_millis(250);
+
+/// The longest wait after the end of speech for a transcriber that is behind: with what the answer takes, still less
+/// than a caller takes for a dead line.
+const BEHIND_DELAY_MAX: Duration = Duration::from_secs(6);
 
 /// The settings of an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +59,8 @@ pub enum Input {
     Transcript(Transcript),
     /// The transcriber has seen no word for a while.
     UtteranceEnd,
+    /// The transcriber lost its socket and hears again what was not settled: its words come late.
+    TranscriberBehind,
     /// The agent's state changed.
     Agent(Agent),
     /// Time passed.
@@ -104,6 +110,8 @@ pub struct TurnTaker {
     covered: Duration,
     /// No word came for a while, so nothing more will.
     words_over: bool,
+    /// The words of this turn come late.
+    behind: bool,
     /// Where the last turn ended on the audio clock: late transcripts of it are not said again.
     closed: Duration,
     outputs: VecDeque<Output>,
@@ -123,6 +131,7 @@ impl TurnTaker {
             transcript_at: None,
             covered: Duration::ZERO,
             words_over: false,
+            behind: false,
             closed: Duration::ZERO,
             outputs: VecDeque::new(),
         }
@@ -146,6 +155,7 @@ impl TurnTaker {
             }
             Input::Transcript(transcript) => self.transcript(transcript, now),
             Input::UtteranceEnd => self.words_over = !self.finals.is_empty(),
+            Input::TranscriberBehind => self.behind = true,
             Input::Agent(agent) => self.agent = agent,
             Input::Tick => {}
         }
@@ -166,7 +176,7 @@ impl TurnTaker {
             Some((at, offset)) if self.agent == Agent::Silent => Some(if self.is_covered(offset) {
                 at + self.config.endpointing_delay_min
             } else {
-                at + self.config.endpointing_delay_max
+                at + self.delay_max()
             }),
             _ => None,
         }
@@ -237,7 +247,7 @@ impl TurnTaker {
         let settled = has_words && (self.is_covered(offset) || self.words_over);
         if settled && now >= at + self.config.endpointing_delay_min {
             self.end_turn(at, offset);
-        } else if now >= at + self.config.endpointing_delay_max {
+        } else if now >= at + self.delay_max() {
             if has_words || !self.interim.is_empty() {
                 self.end_turn(at, offset);
             } else {
@@ -258,9 +268,15 @@ impl TurnTaker {
         }
         self.ended = None;
         self.words_over = false;
+        self.behind = false;
         self.agent = Agent::Thinking;
         let transcript_at = self.transcript_at.take();
         self.outputs.push_back(Output::EndOfTurn(Turn { text, end_of_speech, transcript_at }));
+    }
+
+    fn delay_max(&self) -> Duration {
+        let delay = self.config.endpointing_delay_max;
+        if self.behind { delay.max(BEHIND_DELAY_MAX) } else { delay }
     }
 
     fn is_covered(&self, offset: Duration) -> bool {
