@@ -29,7 +29,7 @@ const NOT_IN_CORES: [&str; 9] =
     ["tokio", "tonic::", "async ", ".await", "Instant::now", "SystemTime", "clock::now", "rand::", "reqwest"];
 const ROLES: [&str; 5] = ["telephony-gw", "media", "dialogue", "retrieval", "tenancy"];
 /// What is made here and not kept.
-const NOT_OURS: [&str; 5] = [".git", ".venv", "target", "data", "out"];
+const NOT_OURS: [&str; 6] = [".git", ".venv", "node_modules", "target", "data", "out"];
 
 pub fn trials() -> Vec<Trial> {
     vec![
