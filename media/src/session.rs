@@ -70,6 +70,8 @@ pub struct Session {
     carrier_offset: Duration,
     /// How much audio was heard, on the clock of the detector and the transcriber.
     audio_offset: Duration,
+    /// Bytes of the caller's audio that the transcriber's queue had no room for.
+    stt_missed: usize,
     frames_out: i64,
     ended: Option<EndReason>,
 }
@@ -119,6 +121,7 @@ impl Session {
             duration_max: media.config.call_duration_max,
             carrier_offset: Duration::ZERO,
             audio_offset: Duration::ZERO,
+            stt_missed: 0,
             frames_out: 0,
             ended: None,
         };
@@ -145,11 +148,11 @@ impl Session {
                 Some((purpose, phrase)) = self.phrases.recv() => phrase_input(&self.call_id, purpose, phrase),
                 () = sleep_until(wake.into()) => Some(Input::Tick),
                 () = sleep_until(deadline) => {
-                    self.hang_up(EndReason::MaxDuration);
+                    self.hang_up(EndReason::MaxDuration).await;
                     None
                 }
                 () = drain.expired() => {
-                    self.hang_up(EndReason::Drained);
+                    self.hang_up(EndReason::Drained).await;
                     None
                 }
             };
@@ -190,7 +193,9 @@ impl Session {
                 self.caller_audio(frame);
                 None
             }
-            stream_call_request::Event::MarkReached(mark) if mark.cleared => None,
+            stream_call_request::Event::MarkReached(mark) if mark.cleared => {
+                Some(Input::MarkCleared(mark.name))
+            }
             stream_call_request::Event::MarkReached(mark) => Some(Input::MarkReached(mark.name)),
             stream_call_request::Event::Dtmf(dtmf) => {
                 tracing::info!(call_id = self.call_id, digit = %Pii::new(dtmf.digit), "key pressed");
@@ -225,7 +230,17 @@ impl Session {
     fn hear(&mut self, audio: Bytes) {
         self.audio_offset += duration_of(audio.len());
         self.vad.submit_mulaw(&audio);
+        if self.stt_missed > 0 {
+            // What was dropped is made good with silence, or the transcriber's clock would be behind for ever.
+            let silence = Bytes::from(vec![ULAW_SILENCE; self.stt_missed.min(BYTES_A_MS * 1000)]);
+            let length = silence.len();
+            if self.stt.commands.try_send(stt::Command::Audio(silence)).is_ok() {
+                self.stt_missed -= length;
+            }
+        }
+        let length = audio.len();
         if self.stt.commands.try_send(stt::Command::Audio(audio)).is_err() {
+            self.stt_missed += length;
             metrics::counter!("trunkline_audio_dropped_frames_total", "to" => "stt").increment(1);
         }
     }
@@ -244,7 +259,7 @@ impl Session {
                 }
                 Output::Mark { epoch, name } => self.respond(epoch, out::Event::Mark(Mark { name })).await,
                 Output::Clear { epoch } => self.respond(epoch, out::Event::Clear(Clear {})).await,
-                Output::HangUp { reason } => self.hang_up(reason),
+                Output::HangUp { reason } => self.hang_up(reason).await,
                 Output::Finalize => self.finalize(),
                 Output::Speak { take, text } => self.speak(tts::Command::Speak { take, text }).await,
                 Output::SpeakEnd { take } => self.speak(tts::Command::Finish { take }).await,
@@ -305,8 +320,8 @@ impl Session {
         }
     }
 
-    fn hang_up(&mut self, reason: EndReason) {
-        self.send(self.core.epoch(), out::Event::HangUp(HangUp { reason: reason.into() }));
+    async fn hang_up(&mut self, reason: EndReason) {
+        self.respond(self.core.epoch(), out::Event::HangUp(HangUp { reason: reason.into() })).await;
         self.ended.get_or_insert(reason);
     }
 
@@ -396,9 +411,12 @@ fn dialogue_input(response: Result<dialogue::ConverseResponse, Status>) -> Optio
     match response.event? {
         converse_response::Event::Started(_) => None,
         converse_response::Event::Segment(segment) => Some(Input::Segment { epoch, text: segment.text }),
-        converse_response::Event::ReplyDone(done) => Some(Input::ReplyDone { epoch, end_call: done.end_call }),
+        converse_response::Event::ReplyDone(done) => {
+            Some(Input::ReplyDone { epoch, end_call: done.end_call })
+        }
         converse_response::Event::ReplyFailed(failed) => {
-            Some(Input::ReplyFailed { epoch, apology: failed.apology, fatal: failed.fatal })
+            let dialogue::ReplyFailed { apology, detail, fatal } = failed;
+            Some(Input::ReplyFailed { epoch, apology, detail, fatal })
         }
         converse_response::Event::FirstToken(_) => Some(Input::FirstToken { epoch }),
     }

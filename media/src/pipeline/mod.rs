@@ -81,6 +81,8 @@ pub enum Input {
         epoch: i64,
         /// What to say instead.
         apology: String,
+        /// What failed.
+        detail: String,
         /// Hang up after it.
         fatal: bool,
     },
@@ -119,8 +121,10 @@ pub enum Input {
     },
     /// The synthesizer is gone for good.
     TtsUnavailable(String),
-    /// A mark came back; cleared ones are not told.
+    /// A mark came back: what was before it was played.
     MarkReached(String),
+    /// A mark came back because audio was dropped.
+    MarkCleared(String),
     /// The media stream is over.
     StreamStopped,
     /// Time passed.
@@ -154,7 +158,11 @@ pub struct Pipeline {
     playout: Playout,
     epoch: i64,
     reply: Option<Reply>,
+    /// The greeting, until it is said or a turn makes it pointless.
+    greeting: Option<Arc<Phrase>>,
     apology: Option<Arc<Phrase>>,
+    /// The call had a media stream before, whose conversation is gone.
+    lost: bool,
     /// Hang up with this reason once what is being said was heard.
     ending: Option<EndReason>,
     /// The end cannot be interrupted.
@@ -173,7 +181,9 @@ impl Pipeline {
             playout: Playout::default(),
             epoch,
             reply: None,
+            greeting: None,
             apology: None,
+            lost: epoch > 0,
             ending: None,
             failed: false,
             over: false,
@@ -208,11 +218,12 @@ impl Pipeline {
                 self.turn.handle(turn::Input::TranscriberBehind, now);
             }
             Input::SttUnavailable(detail) => self.fail("deepgram", detail, EndReason::SttFailed, now),
-            Input::DialogueUnavailable(detail) => self.fail("anthropic", detail, EndReason::LlmFailed, now),
+            Input::DialogueUnavailable(detail) => self.fail("dialogue", detail, EndReason::LlmFailed, now),
             Input::TtsUnavailable(detail) => self.fail("cartesia", detail, EndReason::TtsFailed, now),
-            Input::Greeting(phrase) => self.greet(&phrase, now),
-            Input::Apology(phrase) => self.apology = Some(phrase),
+            Input::Greeting(phrase) => self.greeting = Some(phrase),
+            Input::Apology(phrase) => self.apology(phrase, now),
             Input::MarkReached(name) => self.playout.mark_reached(&name, now),
+            Input::MarkCleared(name) => self.cleared_by_carrier(&name, now),
             Input::StreamStopped => self.stopped(now),
             Input::Tick => self.tick(now),
             reply => self.reply_input(reply, now),
@@ -251,7 +262,7 @@ impl Pipeline {
                 self.turn_output(output, now);
             } else if let Some(output) = self.playout.poll() {
                 self.playout_output(output, now);
-            } else {
+            } else if !self.greet(now) {
                 return;
             }
         }
@@ -263,6 +274,9 @@ impl Pipeline {
             turn::Output::EndOfTurn(turn) => self.end_of_turn(turn, now),
             turn::Output::BargeIn { onset } => self.barge_in(onset, now),
             turn::Output::TurnContinues => {
+                if !self.failed {
+                    self.ending = None;
+                }
                 self.discard_reply(now);
             }
         }
@@ -296,6 +310,7 @@ impl Pipeline {
         if self.ending.is_some() || self.over {
             return;
         }
+        self.greeting = None;
         self.epoch += 1;
         self.event(Event::CallerTurn(CallerTurn { text: turn.text.clone() }), now);
         self.outputs.push_back(Output::UserTurn { epoch: self.epoch, text: turn.text });
@@ -364,9 +379,39 @@ impl Pipeline {
         }
     }
 
-    fn greet(&mut self, phrase: &Phrase, now: Instant) {
-        if self.reply.is_none() && self.playout.epoch().is_none() && !self.turn.is_speaking() {
-            self.say(phrase, now);
+    /// Says the greeting once nobody speaks; true if it began.
+    fn greet(&mut self, now: Instant) -> bool {
+        let free = self.reply.is_none() && self.playout.epoch().is_none() && !self.turn.is_speaking();
+        match self.greeting.take_if(|_| free && !self.failed && !self.over) {
+            Some(greeting) => {
+                self.say(&greeting, now);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Keeps the apology. A conversation that was lost with its node cannot go on: the caller is told so.
+    fn apology(&mut self, phrase: Arc<Phrase>, now: Instant) {
+        self.apology = Some(phrase);
+        if self.lost {
+            self.fail(
+                "media",
+                "the conversation was lost with its stream".to_owned(),
+                EndReason::Internal,
+                now,
+            );
+        }
+    }
+
+    /// The carrier dropped audio that we did not clear, because its stream broke: what was not heard was not said.
+    fn cleared_by_carrier(&mut self, name: &str, now: Instant) {
+        if self.playout.is_outstanding(name) {
+            self.discard_reply(now);
+            if self.failed {
+                self.hang_up(self.ending.unwrap_or(EndReason::Internal));
+            }
+            self.ending = None;
         }
     }
 

@@ -18,8 +18,8 @@ impl Pipeline {
                 }
                 self.text_done(now);
             }
-            Input::ReplyFailed { epoch, apology, fatal } if self.is_current(epoch) => {
-                self.vendor_fault("anthropic", "the reply broke off".to_owned(), now);
+            Input::ReplyFailed { epoch, apology, detail, fatal } if self.is_current(epoch) => {
+                self.vendor_fault("anthropic", detail, now);
                 if fatal {
                     self.ending = Some(EndReason::LlmFailed);
                 }
@@ -95,6 +95,11 @@ impl Pipeline {
     fn take_done(&mut self, epoch: i64, now: Instant) {
         let Some(reply) = &mut self.reply else { return };
         reply.take_open = false;
+        if reply.text_done && !self.playout.has_audio(epoch) {
+            // Words without a sound were not said.
+            return self.take_lost("the vendor gave no audio".to_owned(), now);
+        }
+        let Some(reply) = &mut self.reply else { return };
         if reply.text_done {
             reply.stall_at = None;
             self.playout.complete(epoch, now);
@@ -116,6 +121,9 @@ impl Pipeline {
         if rest.is_empty() {
             self.take_done(epoch, now);
         } else {
+            if let Some(reply) = &mut self.reply {
+                reply.take_open = true;
+            }
             self.outputs.push_back(Output::Speak { take, text: rest });
             if text_done {
                 self.outputs.push_back(Output::SpeakEnd { take });

@@ -174,6 +174,8 @@ impl Playout {
     /// spoken again in a new take.
     pub fn retake(&mut self, epoch: i64) -> Option<String> {
         let utterance = self.of(epoch)?;
+        // More text was owed than the vendor said it had spoken.
+        (utterance.complete, utterance.final_mark) = (false, false);
         let received = duration_of(utterance.received);
         utterance.timeline.truncate(received);
         let keep = bytes_of(utterance.timeline.end()).clamp(utterance.sent, utterance.received);
@@ -189,6 +191,17 @@ impl Playout {
         if let Some(utterance) = self.of(epoch) {
             utterance.base = duration_of(utterance.received);
         }
+    }
+
+    /// True once any audio of the utterance has come.
+    pub fn has_audio(&self, epoch: i64) -> bool {
+        self.current.as_ref().is_some_and(|utterance| utterance.epoch == epoch && utterance.received > 0)
+    }
+
+    /// True if this mark was handed on, belongs to what is being said, and has not come back.
+    pub fn is_outstanding(&self, name: &str) -> bool {
+        let Some((epoch, position)) = parse_mark(name) else { return false };
+        self.current.as_ref().is_some_and(|u| u.epoch == epoch && u.outstanding.contains(&position))
     }
 
     /// When everything handed on so far will have been played.

@@ -103,6 +103,8 @@ pub struct TurnTaker {
     ended: Option<(Instant, Duration)>,
     /// A barge-in was declared for the speech that is going on.
     took_floor: bool,
+    /// When the agent became audible: an overlap begins no earlier.
+    audible_at: Option<Instant>,
     finals: String,
     interim: String,
     transcript_at: Option<Instant>,
@@ -126,6 +128,7 @@ impl TurnTaker {
             onset: None,
             ended: None,
             took_floor: false,
+            audible_at: None,
             finals: String::new(),
             interim: String::new(),
             transcript_at: None,
@@ -156,7 +159,12 @@ impl TurnTaker {
             Input::Transcript(transcript) => self.transcript(transcript, now),
             Input::UtteranceEnd => self.words_over = !self.finals.is_empty(),
             Input::TranscriberBehind => self.behind = true,
-            Input::Agent(agent) => self.agent = agent,
+            Input::Agent(agent) => {
+                if agent == Agent::Audible && self.agent != Agent::Audible {
+                    self.audible_at = Some(now);
+                }
+                self.agent = agent;
+            }
             Input::Tick => {}
         }
         self.decide(now);
@@ -173,11 +181,7 @@ impl TurnTaker {
             return self.barge_in_at();
         }
         match self.ended {
-            Some((at, offset)) if self.agent == Agent::Silent => Some(if self.is_covered(offset) {
-                at + self.config.endpointing_delay_min
-            } else {
-                at + self.delay_max()
-            }),
+            Some((at, offset)) if self.agent == Agent::Silent => Some(self.end_of_turn_at(at, offset)),
             _ => None,
         }
     }
@@ -224,7 +228,7 @@ impl TurnTaker {
     fn decide(&mut self, now: Instant) {
         match self.agent {
             Agent::Audible => {
-                if let (Some(at), Some(onset)) = (self.barge_in_at(), self.onset)
+                if let (Some(at), Some(onset)) = (self.barge_in_at(), self.overlap())
                     && at <= now
                 {
                     self.took_floor = true;
@@ -240,20 +244,32 @@ impl TurnTaker {
     fn decide_end_of_turn(&mut self, now: Instant) {
         // Noise can hold the VAD open: the gap between words then ends the turn.
         if self.words_over && self.onset.is_some() {
+            // What goes on is noise: it does not take the floor from the answer either.
+            self.took_floor = true;
             return self.end_turn(self.transcript_at.unwrap_or(now), self.covered);
         }
         let Some((at, offset)) = self.ended else { return };
-        let has_words = !self.finals.is_empty();
-        let settled = has_words && (self.is_covered(offset) || self.words_over);
-        if settled && now >= at + self.config.endpointing_delay_min {
-            self.end_turn(at, offset);
-        } else if now >= at + self.delay_max() {
-            if has_words || !self.interim.is_empty() {
-                self.end_turn(at, offset);
-            } else {
-                self.ended = None;
-            }
+        if now < self.end_of_turn_at(at, offset) {
+            return;
         }
+        if self.is_settled(offset) {
+            self.end_turn(at, offset);
+        } else if !self.finals.is_empty() || !self.interim.is_empty() {
+            // A transcript that comes later is of audio up to now, the silence after the words included.
+            self.end_turn(at, offset + now.saturating_duration_since(at));
+        } else {
+            self.ended = None;
+        }
+    }
+
+    /// When the turn is over if nothing more happens.
+    fn end_of_turn_at(&self, at: Instant, offset: Duration) -> Instant {
+        if self.is_settled(offset) { at + self.config.endpointing_delay_min } else { at + self.delay_max() }
+    }
+
+    /// There are words, and no more are to come of the audio before the end of speech.
+    fn is_settled(&self, offset: Duration) -> bool {
+        !self.finals.is_empty() && (self.is_covered(offset) || self.words_over)
     }
 
     fn end_turn(&mut self, end_of_speech: Instant, offset: Duration) {
@@ -284,7 +300,13 @@ impl TurnTaker {
     }
 
     fn barge_in_at(&self) -> Option<Instant> {
-        self.onset.filter(|_| !self.took_floor).map(|onset| onset + self.config.barge_in_duration_min)
+        self.overlap().filter(|_| !self.took_floor).map(|since| since + self.config.barge_in_duration_min)
+    }
+
+    /// When both began to speak.
+    fn overlap(&self) -> Option<Instant> {
+        let onset = self.onset?;
+        Some(self.audible_at.map_or(onset, |audible| audible.max(onset)))
     }
 }
 

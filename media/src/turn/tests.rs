@@ -150,7 +150,8 @@ fn noise_without_words_makes_no_turn() {
     let mut rig = Rig::new();
     rig.started(80, 0);
     rig.ended(400, 300);
-    rig.words(500, "", 300);
+    rig.words(500, "", 400);
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(2300)), "an empty transcript ends nothing earlier");
     assert_eq!(rig.at(2300, Input::Tick), vec![]);
     assert_eq!(rig.taker.wake_at(), None);
 }
@@ -224,6 +225,8 @@ fn the_gap_between_words_ends_a_turn_that_noise_holds_open() {
     rig.started(80, 0);
     rig.words(1500, "hello there", 1400);
     assert_eq!(text_of(&rig.at(2600, Input::UtteranceEnd)), Some("hello there"));
+    assert_eq!(rig.at(3000, Input::Agent(Agent::Audible)), vec![], "the noise does not take the floor");
+    assert_eq!(rig.at(9000, Input::Tick), vec![]);
 }
 
 #[test]
@@ -235,6 +238,17 @@ fn a_late_transcript_of_a_turn_that_is_over_is_not_said_again() {
         Transcript { text: "are you open".into(), is_final: false, utterance_over: false, end: ms(900) };
     rig.at(1200, Input::Transcript(interim));
     assert!(text_of(&rig.at(3000, Input::Tick)).is_some());
-    assert_eq!(rig.words(3200, "are you open", 1000), vec![]);
+    // A final reaches to the finalize that asked for it, beyond the end of speech.
+    assert_eq!(rig.words(3200, "are you open", 1130), vec![]);
     assert_eq!(rig.taker.wake_at(), None);
+}
+
+#[test]
+fn an_overlap_begins_when_both_can_be_heard() {
+    let mut rig = Rig::new();
+    rig.started(1080, 1000);
+    rig.at(1500, Input::Agent(Agent::Audible));
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(1620)));
+    rig.ended(1600, 1550);
+    assert_eq!(rig.at(1700, Input::Tick), vec![]);
 }
