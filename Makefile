@@ -8,15 +8,16 @@ SHELL := /bin/bash
 CARGO ?= cargo
 # More options of cargo's, such as --locked.
 CARGO_FLAGS ?=
-# Of `demo` and `bench`.
+# More options of `trunkline demo`.
 ARGS ?=
-# `bench` measures this binary in place of a fresh release build.
+# What `bench` measures in place of a fresh release build.
 BIN ?=
 
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 BUF := .venv/bin/buf
 BASELINE := proto/baseline.binpb
 # The second engine of the speech detector; its tests do not run without it.
-test test-engines: export TRUNKLINE_ONNXRUNTIME_LIB = $(CURDIR)/.venv/lib/libonnxruntime.so
+test test-engines bench: export TRUNKLINE_ONNXRUNTIME_LIB = $(CURDIR)/.venv/lib/libonnxruntime.so
 
 say = @echo "==> $(1)" >&2
 
@@ -42,20 +43,23 @@ check: system tools ## Format, lints, and the contracts' style and compatibility
 	$(call say,clippy)
 	@$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
 
-bench: system ## Latency of turns and of barge-in, as the carrier sees them; BIN=FILE measures a binary that is there
-	@bin='$(BIN)'; if [ -z "$$bin" ]; then \
-		echo "==> building trunkline for release (many minutes the first time)" >&2; \
-		$(CARGO) build $(CARGO_FLAGS) --release --bin trunkline; \
-		bin="$${CARGO_TARGET_DIR:-target}/release/trunkline"; \
-	fi; \
-	python3 tests/bench/turn_latency.py --bin "$$bin" $(ARGS); \
-	python3 tests/bench/barge_in.py --bin "$$bin" $(ARGS)
+bench: system tools ## Turns and barge-in as the carrier sees them, VAD, retrieval; BIN=FILE measures that binary's calls only
+	@if [ -z '$(BIN)' ]; then \
+		echo "==> building for release (many minutes the first time)" >&2; \
+		$(CARGO) build $(CARGO_FLAGS) --release --bin trunkline --example vad_cost --example search_bench; \
+	fi
+	@python3 tests/bench/turn_latency.py --bin '$(or $(BIN),$(RELEASE)/trunkline)'
+	@python3 tests/bench/barge_in.py --bin '$(or $(BIN),$(RELEASE)/trunkline)'
+	@if [ -z '$(BIN)' ]; then \
+		echo; $(RELEASE)/examples/vad_cost; \
+		echo; $(RELEASE)/examples/search_bench; \
+	fi
 
 test-engines: system tools ## The suites that need another engine than the embedded ones; one that is away is a failure
 	$(call say,the speech detector on ONNX Runtime)
 	@mkdir -p out
 	@TRUNKLINE_REQUIRE_ENGINES=1 $(CARGO) test $(CARGO_FLAGS) --workspace --lib vad::onnx -- --nocapture | tee out/engines.txt
-	@grep -q '^test vad::onnx::' out/engines.txt || { echo "no test of the engine was run" >&2; exit 1; }
+	@grep -q '^test vad::onnx::tests::' out/engines.txt || { echo "no test of the engine was run" >&2; exit 1; }
 
 proto-baseline: tools ## Take the contracts as they are for the baseline of later changes
 	@$(BUF) build proto --exclude-source-info -o $(BASELINE)

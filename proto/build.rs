@@ -27,8 +27,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptor_set.bin"), &encoded)?;
     let set = prost_types::FileDescriptorSet::decode(encoded.as_slice())?;
-    tonic_prost_build::configure()
-        .bytes(".trunkline.types.v1.AudioFrame.payload")
-        .compile_fds(set)?;
+    tonic_prost_build::configure().bytes(".trunkline.types.v1.AudioFrame.payload").compile_fds(set)?;
     Ok(())
 }

@@ -129,6 +129,13 @@ impl Node {
             }
         });
 
+        tasks.spawn({
+            let drain = drain.clone();
+            async move {
+                telemetry::upkeep(drain).await;
+                Ok(())
+            }
+        });
         let contract = Arc::new(Contract::load().map_err(Exit::internal)?);
         // A call holds a stream on each of three hops of an all-in-one node.
         let limits = Limits { stream_count: config.calls_max * 3 + 256, ..Limits::default() };
@@ -416,6 +423,19 @@ fn check_roles(config: &Config, roles: &BTreeSet<Role>, development: bool) -> Re
             }
         }
     }
+    for (name, vendor) in &config.vendors {
+        if let Some(url) = &vendor.base_url
+            && !is_private(url)
+        {
+            problems.push(format!(
+                "{name}.base_url: {} would send the key in plain text; use https or wss",
+                origin_of(url)
+            ));
+        }
+    }
+    if !config.grpc_addr.ip().is_loopback() && config.tls.cert.is_none() {
+        problems.push("tls.cert and tls.key must be set where grpc_addr is beyond loopback: tokens would cross the network in plain text".into());
+    }
     problems.dedup();
     if problems.is_empty() {
         return Ok(());
@@ -424,6 +444,18 @@ fn check_roles(config: &Config, roles: &BTreeSet<Role>, development: bool) -> Re
         "the configuration does not fit the roles; nothing was started:\n  {}",
         problems.join("\n  ")
     )))
+}
+
+/// Whether a key may be sent there: under TLS, or on this machine.
+fn is_private(url: &Url) -> bool {
+    let http = origin_of(url).replacen("ws", "http", 1);
+    http.parse().is_ok_and(|url| mesh::tls::require_private(&url).is_ok())
+}
+
+/// The part of a URL that is no secret.
+fn origin_of(url: &Url) -> String {
+    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+    format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
 fn missing_peer(from: Role, to: Role) -> String {

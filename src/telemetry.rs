@@ -10,6 +10,7 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 
 use crate::{Config, exit::Exit};
 
+const UPKEEP_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5);
 /// Upper bounds of every histogram of seconds: from a step in process to a vendor's deadline.
 const SECONDS: [f64; 14] =
     [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -78,4 +79,19 @@ pub fn metrics() -> Result<PrometheusHandle, Exit> {
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(|error| Exit::internal(format!("metrics cannot be recorded: {error}")))?;
     Ok(metrics.insert(handle).clone())
+}
+
+/// Folds what histograms have collected, so that they do not grow while nobody reads them.
+pub async fn upkeep(drain: mesh::Drain) {
+    let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => {
+                if let Ok(handle) = metrics() {
+                    handle.run_upkeep();
+                }
+            }
+            () = drain.ended() => return,
+        }
+    }
 }

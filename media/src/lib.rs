@@ -19,9 +19,7 @@ use std::sync::Arc;
 use mesh::{Directory, Drain, Hop};
 use proto::{
     dialogue::v1::dialogue_service_client::DialogueServiceClient,
-    tenancy::v1::{
-        agent_service_client::AgentServiceClient, routing_service_client::RoutingServiceClient,
-    },
+    tenancy::v1::{agent_service_client::AgentServiceClient, routing_service_client::RoutingServiceClient},
 };
 
 pub use config::Config;

@@ -146,11 +146,11 @@ impl Session {
                 Some((purpose, phrase)) = self.phrases.recv() => phrase_input(&self.call_id, purpose, phrase),
                 () = sleep_until(wake.into()) => Some(Input::Tick),
                 () = sleep_until(deadline) => {
-                    self.hang_up(EndReason::MaxDuration);
+                    self.hang_up(EndReason::MaxDuration).await;
                     None
                 }
                 () = drain.expired() => {
-                    self.hang_up(EndReason::Drained);
+                    self.hang_up(EndReason::Drained).await;
                     None
                 }
             };
@@ -191,7 +191,9 @@ impl Session {
                 self.caller_audio(frame);
                 None
             }
-            stream_call_request::Event::MarkReached(mark) if mark.cleared => None,
+            stream_call_request::Event::MarkReached(mark) if mark.cleared => {
+                Some(Input::MarkCleared(mark.name))
+            }
             stream_call_request::Event::MarkReached(mark) => Some(Input::MarkReached(mark.name)),
             stream_call_request::Event::Dtmf(dtmf) => {
                 tracing::info!(call_id = self.call_id, digit = %Pii::new(&dtmf.digit), "key pressed");
@@ -255,7 +257,7 @@ impl Session {
                 }
                 Output::Mark { epoch, name } => self.respond(epoch, out::Event::Mark(Mark { name })).await,
                 Output::Clear { epoch } => self.respond(epoch, out::Event::Clear(Clear {})).await,
-                Output::HangUp { reason } => self.hang_up(reason),
+                Output::HangUp { reason } => self.hang_up(reason).await,
                 Output::Finalize => self.finalize(),
                 Output::Speak { take, text } => self.speak(tts::Command::Speak { take, text }).await,
                 Output::SpeakEnd { take } => self.speak(tts::Command::Finish { take }).await,
@@ -320,8 +322,8 @@ impl Session {
         }
     }
 
-    fn hang_up(&mut self, reason: EndReason) {
-        self.send(self.core.epoch(), out::Event::HangUp(HangUp { reason: reason.into() }));
+    async fn hang_up(&mut self, reason: EndReason) {
+        self.respond(self.core.epoch(), out::Event::HangUp(HangUp { reason: reason.into() })).await;
         self.ended.get_or_insert(reason);
     }
 
@@ -433,9 +435,12 @@ fn dialogue_input(response: Result<dialogue::ConverseResponse, Status>) -> Optio
     match response.event? {
         converse_response::Event::Started(_) => None,
         converse_response::Event::Segment(segment) => Some(Input::Segment { epoch, text: segment.text }),
-        converse_response::Event::ReplyDone(done) => Some(Input::ReplyDone { epoch, end_call: done.end_call }),
+        converse_response::Event::ReplyDone(done) => {
+            Some(Input::ReplyDone { epoch, end_call: done.end_call })
+        }
         converse_response::Event::ReplyFailed(failed) => {
-            Some(Input::ReplyFailed { epoch, apology: failed.apology, fatal: failed.fatal })
+            let dialogue::ReplyFailed { apology, detail, fatal } = failed;
+            Some(Input::ReplyFailed { epoch, apology, detail, fatal })
         }
         converse_response::Event::FirstToken(_) => Some(Input::FirstToken { epoch }),
     }

@@ -108,11 +108,6 @@ impl Directory {
             },
         }
     }
-
-    /// Drops a key that the vendor refused, so that its successor is read at once.
-    pub fn forget_key(&self, tenant: &str, vendor: &'static str) {
-        self.0.keys.remove(&(tenant.to_owned(), vendor));
-    }
 }
 
 fn is_away(status: &Status) -> bool {
@@ -152,10 +147,6 @@ impl<K: Ord + Clone, V: Clone> Cache<K, V> {
             }
         }
         entries.insert(key, (value, now));
-    }
-
-    fn remove(&self, key: &K) {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }
 

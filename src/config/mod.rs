@@ -175,7 +175,7 @@ impl Config {
             vad_engine: reader.matching("vad.engine", |engine| matches!(engine, "silero" | "onnx")),
             vad_threads: reader.within("vad.threads", 1..=64) as usize,
             vad_onnxruntime_lib: reader.file("vad.onnxruntime_lib"),
-            calls_max: reader.within("calls_max", 1..=100_000) as usize,
+            calls_max: reader.within("calls_max", 1..=1000) as usize,
             call_duration_max: Duration::from_secs(reader.within("call_duration_max_s", 10..=14_400).into()),
             drain_deadline: Duration::from_secs(reader.within("drain_deadline_s", 0..=14_400).into()),
             otlp_endpoint: reader.origin("otlp_endpoint"),

@@ -82,7 +82,7 @@ pub const SETTINGS: &[Setting] = &[
         "calls_max",
         "TRUNKLINE_CALLS_MAX",
         Some("500"),
-        "a whole number from 1 to 100000",
+        "a whole number from 1 to 1000",
         "concurrent calls of this node",
     ),
     setting(

@@ -115,6 +115,11 @@ impl Display {
                 );
             }
             Event::TurnLatency(latency) => self.line("latency", "2", &parts(latency)),
+            Event::FalseBargeIn(none) => {
+                let ms = none.pause.as_ref().map_or(0, |pause| from_wire(pause).as_millis());
+                self.line("agent", "2", &format!("goes on after {ms} ms: that was no interruption"));
+            }
+            Event::ReplyDiscarded(_) => {}
             Event::VendorFault(fault) => {
                 self.line("fault", "31", &format!("{}: {}", fault.vendor, fault.detail))
             }

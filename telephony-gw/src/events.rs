@@ -146,6 +146,7 @@ fn end_reason_label(reason: EndReason) -> &'static str {
         EndReason::LlmFailed => "llm_failed",
         EndReason::MaxDuration => "max_duration",
         EndReason::Drained => "drained",
+        EndReason::CallerSilent => "caller_silent",
         EndReason::Internal => "internal",
     }
 }

@@ -25,6 +25,8 @@ use crate::{
 
 /// The largest message of a carrier: its usual one has 400 bytes.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// How long after a call its carrier may take to ask what comes next.
+const AFTER_GRACE: Duration = Duration::from_secs(2);
 /// How long a refused carrier has to read why.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -143,7 +145,13 @@ async fn accept(shared: Arc<Shared>, token: String, mut socket: WebSocket, permi
         Ok(session) => {
             drop(permit);
             if let Some(session) = session {
+                let in_flight = shared.drain.in_flight();
                 session.run().await;
+                // The carrier asks what comes next when the stream is over: a draining node is still there to answer.
+                tokio::spawn(async move {
+                    tokio::time::sleep(AFTER_GRACE).await;
+                    drop(in_flight);
+                });
             }
         }
         Err((refusal, mut socket)) => {

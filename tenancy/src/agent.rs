@@ -20,6 +20,25 @@ pub struct Document {
     pub turn: Turn,
     pub tools: Vec<String>,
     pub apology: String,
+    #[serde(default)]
+    pub phrases: Phrases,
+    /// The vendor's model; empty: the node's.
+    #[serde(default)]
+    pub listening_model: String,
+    #[serde(default)]
+    pub call_duration_s_max: Option<u64>,
+}
+
+/// Lines that are said without asking the model; an empty one is not said.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Phrases {
+    pub fillers: Vec<String>,
+    pub idle_prompts: Vec<String>,
+    pub idle_goodbye: String,
+    pub reprompt: String,
+    pub duration_warning: String,
+    pub duration_goodbye: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +59,65 @@ pub struct Turn {
     pub endpointing_delay_ms_min: u64,
     pub endpointing_delay_ms_max: u64,
     pub barge_in_duration_ms_min: u64,
+    #[serde(default = "Turn::delay_question")]
+    pub endpointing_delay_ms_question: u64,
+    #[serde(default = "Turn::delay_open")]
+    pub endpointing_delay_ms_open: u64,
+    #[serde(default = "Turn::words_min")]
+    pub barge_in_words_min: i32,
+    #[serde(default = "Turn::false_barge_in")]
+    pub false_barge_in_timeout_ms: u64,
+    #[serde(default)]
+    pub preemptive: bool,
+    #[serde(default)]
+    pub backchannels: Vec<String>,
+    #[serde(default)]
+    pub idle_timeout_ms: Option<u64>,
+    #[serde(default = "Turn::dtmf_timeout")]
+    pub dtmf_timeout_ms: u64,
+    #[serde(default)]
+    pub dtmf_terminator: String,
+}
+
+impl Turn {
+    fn delay_question() -> u64 {
+        200
+    }
+
+    fn delay_open() -> u64 {
+        1200
+    }
+
+    fn words_min() -> i32 {
+        1
+    }
+
+    fn false_barge_in() -> u64 {
+        700
+    }
+
+    fn dtmf_timeout() -> u64 {
+        3000
+    }
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self {
+            endpointing_delay_ms_min: 300,
+            endpointing_delay_ms_max: 2000,
+            barge_in_duration_ms_min: 200,
+            endpointing_delay_ms_question: Self::delay_question(),
+            endpointing_delay_ms_open: Self::delay_open(),
+            barge_in_words_min: Self::words_min(),
+            false_barge_in_timeout_ms: Self::false_barge_in(),
+            preemptive: true,
+            backchannels: Vec::new(),
+            idle_timeout_ms: None,
+            dtmf_timeout_ms: Self::dtmf_timeout(),
+            dtmf_terminator: String::new(),
+        }
+    }
 }
 
 /// One published version of an agent.
@@ -73,9 +151,28 @@ impl Version {
                 endpointing_delay_min: duration(document.turn.endpointing_delay_ms_min),
                 endpointing_delay_max: duration(document.turn.endpointing_delay_ms_max),
                 barge_in_duration_min: duration(document.turn.barge_in_duration_ms_min),
+                endpointing_delay_question: duration(document.turn.endpointing_delay_ms_question),
+                endpointing_delay_open: duration(document.turn.endpointing_delay_ms_open),
+                barge_in_words_min: document.turn.barge_in_words_min,
+                false_barge_in_timeout: duration(document.turn.false_barge_in_timeout_ms),
+                preemptive: document.turn.preemptive,
+                backchannels: document.turn.backchannels,
+                idle_timeout: document.turn.idle_timeout_ms.and_then(duration),
+                dtmf_timeout: duration(document.turn.dtmf_timeout_ms),
+                dtmf_terminator: document.turn.dtmf_terminator,
             }),
             tools: document.tools,
             apology: document.apology,
+            phrases: Some(wire::Phrases {
+                fillers: document.phrases.fillers,
+                idle_prompts: document.phrases.idle_prompts,
+                idle_goodbye: document.phrases.idle_goodbye,
+                reprompt: document.phrases.reprompt,
+                duration_warning: document.phrases.duration_warning,
+                duration_goodbye: document.phrases.duration_goodbye,
+            }),
+            listening: Some(wire::Listening { vendor: "deepgram".into(), model: document.listening_model }),
+            call_duration_max: document.call_duration_s_max.and_then(|s| duration(s * 1000)),
         }
     }
 }

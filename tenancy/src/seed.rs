@@ -1,7 +1,7 @@
 //! The tenant that a laptop starts with: the front desk of a small hotel that does not exist.
 
 use crate::{
-    agent::{Document, Model, Turn, Voice},
+    agent::{Document, Model, Phrases, Turn, Voice},
     control::{CarrierId, Seed},
     ids::{AgentId, Number, TenantId},
 };
@@ -37,12 +37,18 @@ fn front_desk() -> Document {
             model: "sonic-3.5-2026-05-04".into(),
         },
         model: Model { model: "claude-haiku-5-5".into(), max_tokens: 400 },
-        turn: Turn {
-            endpointing_delay_ms_min: 300,
-            endpointing_delay_ms_max: 2000,
-            barge_in_duration_ms_min: 120,
-        },
+        turn: Turn { idle_timeout_ms: Some(10_000), dtmf_terminator: "#".into(), ..Turn::default() },
         tools: vec!["end_call".into(), "search_knowledge".into()],
-        apology: "I am sorry, I have a technical problem and cannot go on. Please call again in a few minutes. Goodbye.".into(),
+        apology: "I am sorry, I have a technical problem.".into(),
+        phrases: Phrases {
+            fillers: vec!["One moment.".into(), "I am still looking, just a moment.".into()],
+            idle_prompts: vec!["Are you still there?".into(), "Hello, can you hear me?".into()],
+            idle_goodbye: "I cannot hear you, so I will hang up now. Please call again. Goodbye.".into(),
+            reprompt: "Sorry, I did not catch that. Could you say it again?".into(),
+            duration_warning: "We have about half a minute left.".into(),
+            duration_goodbye: "We have run out of time. Thank you for calling. Goodbye.".into(),
+        },
+        listening_model: String::new(),
+        call_duration_s_max: None,
     }
 }

@@ -80,12 +80,21 @@ async fn start_of_greeting(placed: &mut Placed) {
     placed.until(|what| *what == What::AgentAudible).await;
 }
 
+/// At several moments of the line, and with more or less of it that must be heard again.
 async fn deepgram_is_reset() {
+    tokio::join!(
+        deepgram_is_reset_after(400),
+        deepgram_is_reset_after(1_200),
+        deepgram_is_reset_after(2_000)
+    );
+}
+
+async fn deepgram_is_reset_after(ms: u64) {
     let sandbox = Sandbox::start(Shape::Together).await;
     let mut placed = sandbox.place(question_and_goodbye(&sandbox, LONG_QUESTION).await);
     placed.until_said(LONG_QUESTION).await;
     let server = sandbox.rehearsal.deepgram.as_ref().expect("deepgram is rehearsed");
-    server.strike(deepgram::Fault::Reset { after: Duration::from_millis(900) });
+    server.strike(deepgram::Fault::Reset { after: Duration::from_millis(ms) });
     let call = sandbox.finish(placed).await;
     call.assert_ended_by_us(EndReason::AgentHangup);
     assert_eq!(vendors(&call), ["deepgram"]);

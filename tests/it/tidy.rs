@@ -28,7 +28,8 @@ const CORES: [&str; 16] = [
 const NOT_IN_CORES: [&str; 9] =
     ["tokio", "tonic::", "async ", ".await", "Instant::now", "SystemTime", "clock::now", "rand::", "reqwest"];
 const ROLES: [&str; 5] = ["telephony-gw", "media", "dialogue", "retrieval", "tenancy"];
-const NOT_OURS: [&str; 5] = [".git", "target", "data", "out", "node_modules"];
+/// What is made here and not kept.
+const NOT_OURS: [&str; 6] = [".git", ".venv", "node_modules", "target", "data", "out"];
 
 pub fn trials() -> Vec<Trial> {
     vec![

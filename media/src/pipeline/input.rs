@@ -95,6 +95,8 @@ pub enum Input {
         epoch: i64,
         /// What to say instead.
         apology: String,
+        /// What failed.
+        detail: String,
         /// Hang up after it.
         fatal: bool,
     },
@@ -133,8 +135,10 @@ pub enum Input {
     },
     /// The synthesizer is gone for good.
     TtsUnavailable(String),
-    /// A mark came back; cleared ones are not told.
+    /// A mark came back: what was before it was played.
     MarkReached(String),
+    /// A mark came back because audio was dropped.
+    MarkCleared(String),
     /// The media stream is over.
     StreamStopped,
     /// Time passed.

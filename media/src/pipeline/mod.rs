@@ -108,7 +108,11 @@ pub struct Pipeline {
     epoch: i64,
     reply: Option<Reply>,
     taken: Option<Taken>,
+    /// The greeting, until it is said or a turn makes it pointless.
+    greeting: Option<Arc<Phrase>>,
     phrases: Vec<(Purpose, Arc<Phrase>)>,
+    /// The call had a media stream before, whose conversation is gone.
+    lost: bool,
     ending: Ending,
     outputs: VecDeque<Output>,
 }
@@ -126,7 +130,9 @@ impl Pipeline {
             epoch,
             reply: None,
             taken: None,
+            greeting: None,
             phrases: Vec::new(),
+            lost: epoch > 0,
             ending: Ending::default(),
             outputs: VecDeque::new(),
         }
@@ -166,13 +172,16 @@ impl Pipeline {
             }
             Input::TurnResumed => self.turn.handle(turn::Input::VendorTurnResumed, now),
             Input::Key(key) => self.key(key, now),
-            Input::SttReconnected(detail) => self.vendor_fault("deepgram", detail, now),
+            Input::SttReconnected(detail) => {
+                self.vendor_fault("deepgram", detail, now);
+                self.turn.handle(turn::Input::TranscriberBehind, now);
+            }
             Input::SttUnavailable(detail) => self.fail("deepgram", detail, EndReason::SttFailed, now),
-            Input::DialogueUnavailable(detail) => self.fail("anthropic", detail, EndReason::LlmFailed, now),
+            Input::DialogueUnavailable(detail) => self.fail("dialogue", detail, EndReason::LlmFailed, now),
             Input::TtsUnavailable(detail) => self.fail("cartesia", detail, EndReason::TtsFailed, now),
-            Input::Phrase(Purpose::Greeting, phrase) => self.greet(&phrase, now),
-            Input::Phrase(purpose, phrase) => self.phrases.push((purpose, phrase)),
+            Input::Phrase(purpose, phrase) => self.keep_phrase(purpose, phrase, now),
             Input::MarkReached(name) => self.playout.mark_reached(&name, now),
+            Input::MarkCleared(name) => self.cleared_by_carrier(&name, now),
             Input::StreamStopped => self.stopped(now),
             Input::Tick => self.tick(now),
             reply => self.reply_input(reply, now),
@@ -219,7 +228,7 @@ impl Pipeline {
                 self.turn_output(output, now);
             } else if let Some(output) = self.playout.poll() {
                 self.playout_output(output, now);
-            } else {
+            } else if !self.greet(now) {
                 break;
             }
         }
@@ -235,7 +244,12 @@ impl Pipeline {
             turn::Output::BargeIn { onset } => self.barge_in(onset, now),
             turn::Output::BargeInConfirmed => self.confirm_barge_in(now),
             turn::Output::FalseBargeIn => self.resume(now),
-            turn::Output::TurnContinues => self.discard_reply(now),
+            turn::Output::TurnContinues => {
+                if !self.ending.is_final {
+                    self.ending.reason = None;
+                }
+                self.discard_reply(now);
+            }
             turn::Output::NoWords => self.reprompt(now),
         }
     }
@@ -291,6 +305,7 @@ impl Pipeline {
             return;
         }
         self.waits.caller_turn();
+        self.greeting = None;
         if !self.reply.as_ref().is_some_and(|reply| reply.tentative.as_ref() == Some(&turn.text)) {
             self.discard_tentative(now);
             self.discard_reply(now);
@@ -426,9 +441,40 @@ impl Pipeline {
         }
     }
 
-    fn greet(&mut self, phrase: &Phrase, now: Instant) {
-        if self.reply.is_none() && self.playout.is_empty() && !self.turn.is_callers() {
-            self.say(phrase, now);
+    /// Keeps a phrase for when it is needed. A conversation that was lost with its node cannot go on: the caller is told
+    /// so as soon as there are words for it.
+    fn keep_phrase(&mut self, purpose: Purpose, phrase: Arc<Phrase>, now: Instant) {
+        match purpose {
+            Purpose::Greeting => self.greeting = Some(phrase),
+            _ => self.phrases.push((purpose, phrase)),
+        }
+        if self.lost && purpose == Purpose::Apology {
+            let detail = "the conversation was lost with its stream".to_owned();
+            self.fail("media", detail, EndReason::Internal, now);
+        }
+    }
+
+    /// Says the greeting once nobody speaks; true if it began.
+    fn greet(&mut self, now: Instant) -> bool {
+        let free = self.reply.is_none() && self.playout.is_empty() && !self.turn.is_speaking();
+        let free = free && !self.ending.is_final && !self.ending.over;
+        match self.greeting.take_if(|_| free) {
+            Some(greeting) => {
+                self.say(&greeting, now);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The carrier dropped audio that we did not clear, because its stream broke: what was not heard was not said.
+    fn cleared_by_carrier(&mut self, name: &str, now: Instant) {
+        if self.playout.is_outstanding(name) {
+            self.discard_reply(now);
+            if self.ending.is_final {
+                self.hang_up(self.ending.reason.unwrap_or(EndReason::Internal));
+            }
+            self.ending.reason = None;
         }
     }
 

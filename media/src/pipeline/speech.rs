@@ -21,8 +21,8 @@ impl Pipeline {
                 }
                 self.text_done(now);
             }
-            Input::ReplyFailed { epoch, apology, fatal } if self.is_current(epoch) => {
-                self.vendor_fault("anthropic", "the reply broke off".to_owned(), now);
+            Input::ReplyFailed { epoch, apology, detail, fatal } if self.is_current(epoch) => {
+                self.vendor_fault("anthropic", detail, now);
                 if fatal {
                     self.ending.reason = Some(EndReason::LlmFailed);
                 }
@@ -107,6 +107,11 @@ impl Pipeline {
     fn take_done(&mut self, epoch: i64, now: Instant) {
         let Some(reply) = &mut self.reply else { return };
         reply.take_open = false;
+        if reply.text_done && !self.playout.has_audio(epoch) {
+            // Words without a sound were not said.
+            return self.take_lost("the vendor gave no audio".to_owned(), now);
+        }
+        let Some(reply) = &mut self.reply else { return };
         if reply.text_done {
             reply.stall_at = None;
             self.playout.complete(epoch, now);
@@ -163,7 +168,12 @@ impl Pipeline {
         reply.take += 1;
         let take = reply.current();
         if text.is_empty() {
-            return self.take_done(epoch, now);
+            reply.take_open = false;
+            if reply.text_done {
+                reply.stall_at = None;
+                self.playout.complete(epoch, now);
+            }
+            return;
         }
         reply.take_open = true;
         self.outputs.push_back(Output::Speak { take, text });

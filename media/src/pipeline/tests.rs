@@ -73,7 +73,8 @@ impl Rig {
 
     /// Lets time pass, delivering marks and ticks when they are due.
     fn until(&mut self, at: u64) {
-        loop {
+        for step in 0.. {
+            assert!(step < 100_000, "the core asks to be woken at once, again and again");
             let mark = self.marks.first().map(|(at, _)| *at);
             let wake = self.core.wake_at().map(|w| w.saturating_duration_since(self.t).as_millis() as u64);
             let next = [mark, wake.map(|w| w.max(self.now))].into_iter().flatten().min();
@@ -256,18 +257,18 @@ fn a_likely_end_starts_the_reply_and_nothing_is_said_before_it_is_certain() {
     rig.core = Pipeline::new(Config::default(), 0, rig.t);
     rig.at(80, Input::Speech(Edge::SpeechStarted { at_ms: 0 }));
     rig.at(1050, Input::Speech(Edge::SpeechEnded { at_ms: 1000 }));
-    rig.at(1060, transcribed("I would like", 1000));
-    assert!(rig.outputs.contains(&Output::UserTurn { epoch: 1, text: "I would like".into(), tentative: true }));
+    rig.at(1060, transcribed("A room", 1000));
+    assert!(rig.outputs.contains(&Output::UserTurn { epoch: 1, text: "A room".into(), tentative: true }));
     rig.segment(1200, 1, "What would you like?");
     rig.audio(1300, 1, 0, 800);
     assert!(!rig.outputs.iter().any(|o| matches!(o, Output::Frame { .. })));
     rig.at(1400, Input::Speech(Edge::SpeechStarted { at_ms: 1330 }));
     assert!(rig.outputs.contains(&Output::CancelReply { epoch: 1 }), "the caller goes on");
     rig.at(2100, Input::Speech(Edge::SpeechEnded { at_ms: 2000 }));
-    rig.at(2200, transcribed("a room.", 2000));
+    rig.at(2200, transcribed("with a view.", 2000));
     assert_eq!(
         rig.take_outputs().last(),
-        Some(&Output::UserTurn { epoch: 2, text: "I would like a room.".into(), tentative: true })
+        Some(&Output::UserTurn { epoch: 2, text: "A room with a view.".into(), tentative: true })
     );
     rig.segment(2210, 2, "For how many?");
     rig.audio(2250, 2, 0, 800);
@@ -493,4 +494,89 @@ fn the_greeting_is_an_utterance_like_any_other() {
         rig.take_outputs(),
         vec![Output::Heard { epoch: 1, text: "Hello.".into(), interrupted: false }]
     );
+}
+
+#[test]
+fn going_on_before_a_goodbye_keeps_the_call() {
+    let mut rig = Rig::new();
+    rig.caller_says(0, 1000, "Goodbye.");
+    rig.segment(1400, 1, "Goodbye.");
+    rig.at(1400, Input::ReplyDone { epoch: 1, end_call: true });
+    let more = Transcript { text: "Oh wait, stop.".into(), is_final: true, utterance_over: true, end: ms(1900) };
+    rig.at(1950, Input::Transcript(more));
+    rig.until(4000);
+    let outputs = rig.take_outputs();
+    assert_eq!(outputs.last(), Some(&Output::UserTurn { epoch: 2, text: "Oh wait, stop.".into(), tentative: false }));
+}
+
+#[test]
+fn text_that_crossed_the_end_of_its_take_is_spoken_in_a_new_one() {
+    let mut rig = Rig::new();
+    rig.caller_says(0, 1000, "Hello.");
+    rig.segment(1400, 1, "one two ");
+    rig.at(1500, Input::SpeechWords { take: TAKE_1, words: vec![word("one", 300), word("two", 600)] });
+    rig.audio(1500, 1, 0, 600);
+    rig.segment(2600, 1, "three");
+    rig.at(2600, Input::SpeechDone { take: TAKE_1 });
+    rig.at(2600, Input::SpeechLost { take: TAKE_1, detail: "ended".into() });
+    rig.at(2600, Input::ReplyDone { epoch: 1, end_call: false });
+    let take = Take { epoch: 1, number: 1 };
+    assert!(rig.outputs.contains(&Output::Speak { take, text: "three".into() }));
+    rig.until(2700);
+    assert!(
+        !rig.outputs.iter().any(|o| matches!(o, Output::Heard { .. })),
+        "the rest has not been spoken yet"
+    );
+    rig.audio(2800, 1, 1, 300);
+    rig.at(2800, Input::SpeechDone { take });
+    rig.until(9000);
+    let heard = Output::Heard { epoch: 1, text: "one two three".into(), interrupted: false };
+    assert!(rig.outputs.contains(&heard));
+}
+
+#[test]
+fn words_without_a_sound_were_not_said() {
+    let mut rig = Rig::new();
+    rig.caller_says(0, 1000, "Hello.");
+    rig.segment(1400, 1, "one");
+    rig.at(1400, Input::ReplyDone { epoch: 1, end_call: false });
+    rig.at(1500, Input::SpeechDone { take: TAKE_1 });
+    let take = Take { epoch: 1, number: 1 };
+    assert!(rig.outputs.contains(&Output::Speak { take, text: "one".into() }));
+    assert!(!rig.outputs.iter().any(|o| matches!(o, Output::Heard { .. })));
+}
+
+#[test]
+fn a_noise_delays_the_greeting_and_does_not_swallow_it() {
+    let mut rig = Rig::new();
+    rig.at(80, Input::Speech(Edge::SpeechStarted { at_ms: 0 }));
+    rig.at(100, Input::Phrase(Purpose::Greeting, phrase("Hello.")));
+    assert_eq!(rig.take_outputs(), vec![]);
+    rig.at(300, Input::Speech(Edge::SpeechEnded { at_ms: 200 }));
+    rig.until(1000);
+    assert!(rig.outputs.contains(&Output::Heard { epoch: 1, text: "Hello.".into(), interrupted: false }));
+}
+
+#[test]
+fn audio_that_the_carrier_dropped_was_not_heard() {
+    let mut rig = answered();
+    rig.until(2300);
+    let (_, mark) = rig.marks.remove(0);
+    rig.marks.clear();
+    rig.at(2310, Input::MarkCleared(mark));
+    assert_eq!(
+        rig.take_outputs().last(),
+        Some(&Output::Heard { epoch: 1, text: "one".into(), interrupted: true })
+    );
+}
+
+#[test]
+fn a_stream_that_goes_on_after_another_ends_in_words_and_a_reason() {
+    let mut rig = Rig::new();
+    rig.core = Pipeline::new(Config::default(), 7, rig.t);
+    rig.at(10, Input::Phrase(Purpose::Apology, phrase("Sorry.")));
+    rig.until(2000);
+    let outputs = rig.take_outputs();
+    assert!(outputs.contains(&Output::Heard { epoch: 8, text: "Sorry.".into(), interrupted: false }));
+    assert_eq!(outputs.last(), Some(&Output::HangUp { reason: EndReason::Internal }));
 }

@@ -88,7 +88,8 @@ impl Pipeline {
         let waiting = self.reply.as_ref().is_some_and(|reply| {
             reply.tentative.is_none() && !reply.paused && !(reply.text_done && !self.playout.is_empty())
         });
-        self.waits.filler_at = if waiting && quiet && self.taken.is_none() && !self.ending.is_final {
+        let sayable = self.phrase(Purpose::Filler(0)).is_some() && self.taken.is_none() && !self.ending.is_final;
+        self.waits.filler_at = if waiting && quiet && sayable {
             let asked = self.reply.as_ref().map_or(now, |reply| reply.asked_at);
             let since = self.playout.silent_since().map_or(asked, |end| end.max(asked));
             let started = *self.waits.wait_started.get_or_insert(since);

@@ -277,6 +277,17 @@ impl Playout {
         }
     }
 
+    /// True once any audio of the utterance has come.
+    pub fn has_audio(&self, epoch: i64) -> bool {
+        self.utterances.iter().any(|u| u.epoch == epoch && u.kind != Kind::Filler && u.received > 0)
+    }
+
+    /// True if this mark was handed on, belongs to what is being said, and has not come back.
+    pub fn is_outstanding(&self, name: &str) -> bool {
+        let Some((serial, position)) = parse_mark(name) else { return false };
+        self.utterances.iter().any(|u| u.serial == serial && u.outstanding.contains(&position))
+    }
+
     /// When everything handed on so far will have been played.
     pub fn play_end_at(&self) -> Option<Instant> {
         self.play_end_at

@@ -26,6 +26,8 @@ use words::Ending;
 
 /// How far a transcript may end before the end of speech and still cover it: the VAD's chunk and the words' own edges.
 const COVER_TOLERANCE: Duration = Duration::from_millis(250);
+/// The longest wait for words that come late because the transcriber hears them again.
+const BEHIND_DELAY_MAX: Duration = Duration::from_secs(6);
 /// Speech without a word for this long over a held floor is noise.
 const WORDLESS_MAX: Duration = Duration::from_millis(3000);
 /// Speech shorter than this that brings no words is not asked about.
@@ -83,6 +85,8 @@ pub enum Input {
     },
     /// It is not.
     VendorTurnResumed,
+    /// The transcriber lost its socket and hears again what was not settled: its words come late.
+    TranscriberBehind,
     /// The agent's state changed.
     Agent(Agent),
     /// Time passed.
@@ -166,6 +170,10 @@ pub struct TurnTaker {
     covered: Duration,
     /// No word came for a while, so nothing more will.
     words_over: bool,
+    /// The words of this turn come late.
+    behind: bool,
+    /// When the agent became audible: an overlap begins no earlier.
+    audible_at: Option<Instant>,
     /// Where the last turn ended on the audio clock: late transcripts of it are not said again.
     closed: Duration,
     /// The likely end that was told, and its words.
@@ -191,6 +199,8 @@ impl TurnTaker {
             transcript_at: None,
             covered: Duration::ZERO,
             words_over: false,
+            behind: false,
+            audible_at: None,
             closed: Duration::ZERO,
             likely: None,
             outputs: VecDeque::new(),
@@ -220,10 +230,18 @@ impl TurnTaker {
             Input::VendorEndOfTurn { text, end } => self.vendor_end(text, end, now),
             Input::VendorLikelyEndOfTurn { text, end } => self.vendor_likely(text, end),
             Input::VendorTurnResumed => self.not_likely(),
-            Input::Agent(agent) => self.agent = agent,
+            Input::TranscriberBehind => self.behind = true,
+            Input::Agent(agent) => self.agent_is(agent, now),
             Input::Tick => {}
         }
         self.decide(now);
+    }
+
+    fn agent_is(&mut self, agent: Agent, now: Instant) {
+        if agent == Agent::Audible && self.agent != Agent::Audible {
+            self.audible_at = Some(now);
+        }
+        self.agent = agent;
     }
 
     /// What the caller hears us say; to tell our own words when they come back.
@@ -366,7 +384,7 @@ impl TurnTaker {
     }
 
     fn decide_overlap(&mut self, now: Instant) {
-        let (Some(at), Some(onset)) = (self.overlap_at(), self.onset) else { return };
+        let (Some(at), Some(onset)) = (self.overlap_at(), self.overlap()) else { return };
         if now < at {
             return;
         }
@@ -397,6 +415,8 @@ impl TurnTaker {
         }
         // Noise can hold the VAD open: the gap between words then ends the turn.
         if self.words_over && self.onset.is_some() {
+            // What goes on is noise: it does not take the floor from the answer either.
+            self.overlap_decided = true;
             return self.end_turn(self.transcript_at.unwrap_or(now), self.covered);
         }
         let Some((at, offset)) = self.ended else {
@@ -408,8 +428,11 @@ impl TurnTaker {
         let has_words = !self.finals.is_empty();
         let settled = has_words && (self.is_covered(offset) || self.words_over);
         if now >= self.end_of_turn_at(at, offset) {
-            if has_words || !self.interim.is_empty() {
+            if settled {
                 self.end_turn(at, offset);
+            } else if has_words || !self.interim.is_empty() {
+                // A transcript that comes later is of audio up to now, the silence after the words included.
+                self.end_turn(at, offset + now.saturating_duration_since(at));
             } else {
                 self.ended = None;
                 if self.speech_length >= REPROMPT_SPEECH_MIN {
@@ -434,12 +457,14 @@ impl TurnTaker {
     /// When the turn is over if nothing more happens.
     fn end_of_turn_at(&self, at: Instant, offset: Duration) -> Instant {
         let config = &self.config;
-        if self.finals.is_empty() {
-            let wait = if self.interim.is_empty() { REPROMPT_AFTER } else { config.endpointing_delay_max };
-            return at + wait.min(config.endpointing_delay_max);
+        let longest = config.endpointing_delay_max;
+        let longest = if self.behind { longest.max(BEHIND_DELAY_MAX) } else { longest };
+        if self.finals.is_empty() && self.interim.is_empty() && !self.behind {
+            return at + REPROMPT_AFTER.min(longest);
         }
-        if !(self.is_covered(offset) || self.words_over) || config.transcriber_decides {
-            return at + config.endpointing_delay_max;
+        let settled = !self.finals.is_empty() && (self.is_covered(offset) || self.words_over);
+        if !settled || config.transcriber_decides {
+            return at + longest;
         }
         let delay = match words::ending(&self.finals, &config.language) {
             Ending::Question => config.endpointing_delay_question,
@@ -447,7 +472,7 @@ impl TurnTaker {
             // Words that say nothing of an end are more often a pause inside a sentence than one.
             Ending::Open | Ending::Unknown => config.endpointing_delay_open,
         };
-        at + delay.min(config.endpointing_delay_max)
+        at + delay.min(longest)
     }
 
     fn end_turn(&mut self, end_of_speech: Instant, offset: Duration) {
@@ -457,6 +482,7 @@ impl TurnTaker {
         join(&mut text, &interim);
         self.ended = None;
         self.words_over = false;
+        self.behind = false;
         if self.likely.take().is_some_and(|likely| likely != text) {
             self.outputs.push_back(Output::TurnResumed);
         }
@@ -470,7 +496,13 @@ impl TurnTaker {
     }
 
     fn overlap_at(&self) -> Option<Instant> {
-        self.onset.filter(|_| !self.overlap_decided).map(|onset| onset + self.config.barge_in_duration_min)
+        self.overlap().filter(|_| !self.overlap_decided).map(|since| since + self.config.barge_in_duration_min)
+    }
+
+    /// When both began to speak.
+    fn overlap(&self) -> Option<Instant> {
+        let onset = self.onset?;
+        Some(self.audible_at.map_or(onset, |audible| audible.max(onset)))
     }
 
     /// When a floor taken by sound alone is given back.

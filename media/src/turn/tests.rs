@@ -19,7 +19,14 @@ struct Rig {
 impl Rig {
     fn new() -> Self {
         Self {
-            taker: TurnTaker::new(Config { preemptive: false, ..Config::default() }),
+            // What the words say is not the matter here: every end waits as long.
+            taker: TurnTaker::new(Config {
+                preemptive: false,
+                endpointing_delay_question: ms(300),
+                endpointing_delay_open: ms(300),
+                barge_in_duration_min: ms(120),
+                ..Config::default()
+            }),
             t: origin(),
         }
     }
@@ -57,6 +64,32 @@ fn text_of(outputs: &[Output]) -> Option<&str> {
         Output::EndOfTurn(turn) => Some(turn.text.as_str()),
         _ => None,
     })
+}
+
+#[test]
+fn waits_longer_for_a_transcriber_that_is_behind_and_only_for_that_turn() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.at(500, Input::TranscriberBehind);
+    rig.ended(1100, 1000);
+    let partial = Transcript { text: "can".into(), is_final: false, utterance_over: false, end: ms(400) };
+    rig.at(2900, Input::Transcript(partial));
+    assert_eq!(rig.at(3100, Input::Tick), vec![]);
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(7000)));
+    assert_eq!(text_of(&rig.words(4000, "can you hear me", 1000)), Some("can you hear me"));
+
+    rig.at(4001, Input::Agent(Agent::Silent));
+    rig.started(10_080, 10_000);
+    rig.ended(11_100, 11_000);
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(12_800)));
+
+    let mut rig = Rig::new();
+    rig.at(0, Input::TranscriberBehind);
+    rig.started(80, 0);
+    rig.ended(1100, 1000);
+    let partial = Transcript { text: "can".into(), is_final: false, utterance_over: false, end: ms(400) };
+    rig.at(2900, Input::Transcript(partial));
+    assert_eq!(text_of(&rig.at(7000, Input::Tick)), Some("can"), "but not for ever");
 }
 
 #[test]
@@ -120,7 +153,8 @@ fn noise_without_words_makes_no_turn() {
     let mut rig = Rig::new();
     rig.started(80, 0);
     rig.ended(400, 300);
-    rig.words(500, "", 300);
+    rig.words(500, "", 400);
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(2100)), "an empty transcript ends nothing earlier");
     assert_eq!(rig.at(2300, Input::Tick), vec![]);
     assert_eq!(rig.taker.wake_at(), None);
 }
@@ -155,12 +189,60 @@ fn a_click_does_not_take_the_floor() {
 }
 
 #[test]
-fn words_said_over_the_agent_without_taking_the_floor_are_answered_after_it() {
+fn words_that_the_vad_missed_take_the_floor_too() {
     let mut rig = Rig::new();
     rig.at(0, Input::Agent(Agent::Audible));
+    let outputs = rig.words(1000, "and breakfast", 900);
+    assert_eq!(outputs, vec![Output::BargeIn { onset: rig.t + ms(1000) }, Output::BargeInConfirmed]);
+    assert_eq!(text_of(&rig.at(1300, Input::Tick)), Some("and breakfast"));
+}
+
+#[test]
+fn words_said_over_a_line_that_must_finish_are_answered_after_it() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Agent(Agent::Uninterruptible));
     rig.words(1000, "and breakfast", 900);
     assert_eq!(rig.at(5000, Input::Tick), vec![]);
     assert_eq!(text_of(&rig.at(6000, Input::Agent(Agent::Silent))), Some("and breakfast"));
+}
+
+#[test]
+fn what_the_words_say_decides_how_long_the_end_is_waited_for() {
+    for (text, delay) in
+        [("What time is breakfast?", 200), ("A room for two, please.", 300), ("I would like a room and", 1200)]
+    {
+        let mut rig = Rig::new();
+        rig.taker = TurnTaker::new(Config { preemptive: false, ..Config::default() });
+        rig.started(80, 0);
+        rig.ended(1050, 1000);
+        rig.words(1060, text, 1000);
+        assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(1000 + delay)), "{text}");
+    }
+}
+
+#[test]
+fn backchannels_and_our_own_words_do_not_take_the_floor() {
+    let mut rig = Rig::new();
+    rig.taker.spoken("We have single rooms and double rooms with a view.");
+    rig.at(0, Input::Agent(Agent::Audible));
+    rig.at(0, Input::Sound(Sound::Voice(Strength::Weak)));
+    rig.started(1080, 1000);
+    assert_eq!(rig.at(1300, Input::Tick), vec![]);
+    assert_eq!(rig.words(1500, "uh-huh okay", 1400), vec![]);
+    assert_eq!(rig.words(2500, "double rooms with a view", 2400), vec![]);
+    let outputs = rig.words(3500, "no wait", 3400);
+    assert!(matches!(outputs[..], [Output::BargeIn { .. }, Output::BargeInConfirmed]));
+}
+
+#[test]
+fn a_floor_taken_by_sound_is_given_back_when_no_words_come() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Agent(Agent::Audible));
+    rig.started(1080, 1000);
+    assert!(matches!(rig.at(1120, Input::Tick)[..], [Output::BargeIn { .. }]));
+    rig.ended(1500, 1400);
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(2100)));
+    assert_eq!(rig.at(2100, Input::Tick), vec![Output::FalseBargeIn]);
 }
 
 #[test]
@@ -194,6 +276,8 @@ fn the_gap_between_words_ends_a_turn_that_noise_holds_open() {
     rig.started(80, 0);
     rig.words(1500, "hello there", 1400);
     assert_eq!(text_of(&rig.at(2600, Input::UtteranceEnd)), Some("hello there"));
+    assert_eq!(rig.at(3000, Input::Agent(Agent::Audible)), vec![], "the noise does not take the floor");
+    assert_eq!(rig.at(9000, Input::Tick), vec![]);
 }
 
 #[test]
@@ -205,6 +289,17 @@ fn a_late_transcript_of_a_turn_that_is_over_is_not_said_again() {
         Transcript { text: "are you open".into(), is_final: false, utterance_over: false, end: ms(900) };
     rig.at(1200, Input::Transcript(interim));
     assert!(text_of(&rig.at(3000, Input::Tick)).is_some());
-    assert_eq!(rig.words(3200, "are you open", 1000), vec![]);
+    // A final reaches to the finalize that asked for it, beyond the end of speech.
+    assert_eq!(rig.words(3200, "are you open", 1130), vec![]);
     assert_eq!(rig.taker.wake_at(), None);
+}
+
+#[test]
+fn an_overlap_begins_when_both_can_be_heard() {
+    let mut rig = Rig::new();
+    rig.started(1080, 1000);
+    rig.at(1500, Input::Agent(Agent::Audible));
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(1620)));
+    rig.ended(1600, 1550);
+    assert_eq!(rig.at(1700, Input::Tick), vec![]);
 }

@@ -162,7 +162,18 @@ async fn a_context_speaks_its_words_in_order() {
     let mut names: Vec<&str> = server.log().snapshot().iter().map(|event| event.name).collect();
     assert_eq!((names[0], names[1], names.last()), ("open", "transcript", Some(&"done")));
     names.sort_unstable();
-    assert_eq!(names, ["done", "first_chunk", "open", "transcript", "transcript", "transcript"]);
+    assert_eq!(
+        names,
+        ["done", "first_chunk", "open", "speaks", "speaks", "transcript", "transcript", "transcript"]
+    );
+    let speaks = server.log().matching(|event| event.name == "speaks");
+    let logged: Vec<f64> = speaks
+        .iter()
+        .flat_map(|event| event.fields["words"].as_array().cloned().unwrap_or_default())
+        .filter_map(|word| word[1].as_f64())
+        .collect();
+    let told = logged.len() == starts.len() && logged.iter().zip(&starts).all(|(a, b)| (a - b).abs() < 1e-6);
+    assert!(told, "the log has the times that the client was told: {logged:?}");
 }
 
 #[tokio::test]

@@ -32,8 +32,8 @@ pub use pacing::{Link, Stalls};
 pub use plan::{Goodbye, Plan};
 pub use recording::{Recording, WavError, read_wav};
 pub use report::{
-    CallEvent, Close, ClosedBy, Document, Ended, LineReport, MarkOutcome, MarkReport, Report, Stamp,
-    StreamReport, Turn, Utterance, Warning, What,
+    CallEvent, Close, ClosedBy, Document, Ended, LineReport, MarkOutcome, MarkReport, Playback, Report,
+    Stamp, StreamReport, Turn, Utterance, Warning, What,
 };
 pub use script::{Line, Step, When};
 

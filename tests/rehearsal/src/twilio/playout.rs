@@ -128,6 +128,11 @@ impl Playout {
         self.agent
     }
 
+    /// Bytes of the agent that were played so far.
+    pub fn played_bytes(&self) -> u64 {
+        self.played_bytes
+    }
+
     /// Bytes dropped because the buffer was full.
     pub fn overflow_bytes(&self) -> u64 {
         self.overflow_bytes

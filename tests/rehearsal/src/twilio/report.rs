@@ -230,6 +230,13 @@ pub struct Utterance {
     pub last_audible: Option<Stamp>,
 }
 
+/// How much of all the agent's sound had been played at a burst or a `clear`; silence between is not counted.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Playback {
+    pub at: Stamp,
+    pub bytes: u64,
+}
+
 /// Why a mark was echoed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -281,6 +288,8 @@ pub struct Report {
     pub bursts: Vec<Stamp>,
     pub utterances: Vec<Utterance>,
     pub clears: Vec<Stamp>,
+    /// For each of `bursts` and `clears`, as they came.
+    pub played: Vec<Playback>,
     pub marks: Vec<MarkReport>,
     pub turns: Vec<Turn>,
     pub warnings: Vec<Warning>,
@@ -314,6 +323,7 @@ impl Report {
             bursts: Vec::new(),
             utterances: Vec::new(),
             clears: Vec::new(),
+            played: Vec::new(),
             marks: Vec::new(),
             turns: Vec::new(),
             warnings: Vec::new(),

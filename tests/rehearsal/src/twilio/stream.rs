@@ -18,7 +18,7 @@ use super::pacing::Pacer;
 use super::plan::Goodbye;
 use super::playout::{Input, Output, samples_at, time_of};
 use super::report::{
-    Close, ClosedBy, Ended, LineReport, MarkOutcome, MarkReport, StreamReport, Utterance, What,
+    Close, ClosedBy, Ended, LineReport, MarkOutcome, MarkReport, Playback, StreamReport, Utterance, What,
 };
 use super::script::{HangUp, TICK};
 use super::socket::{self, Arrival, Received, Socket};
@@ -120,6 +120,7 @@ pub(super) fn take_outputs(leg: &mut Leg) -> Vec<DueMark> {
             Output::BurstBegan(at) => {
                 let at = leg.clock.stamp_at(at);
                 leg.report.bursts.push(at);
+                leg.report.played.push(Playback { at, bytes: leg.playout.played_bytes() });
                 leg.tell(at, What::AgentMedia);
             }
             Output::Audible(at) => {
@@ -141,6 +142,7 @@ pub(super) fn take_outputs(leg: &mut Leg) -> Vec<DueMark> {
             Output::Cleared { at, discarded_bytes } => {
                 let at = leg.clock.stamp_at(at);
                 leg.report.clears.push(at);
+                leg.report.played.push(Playback { at, bytes: leg.playout.played_bytes() });
                 leg.tell(at, What::Cleared { discarded_ms: discarded_bytes as u64 / 8 });
             }
         }

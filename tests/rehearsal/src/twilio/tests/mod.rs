@@ -140,6 +140,9 @@ async fn marks_come_back_when_played_and_at_once_when_cleared() {
     assert!((0.0..500.0).contains(&late_ms), "echoed {late_ms} ms after it was due");
     assert_eq!(report.clears.len(), 1);
     assert!(report.marks[3].echoed.ms_since(report.clears[0]) < 500.0);
+    let [burst, clear] = report.played[..] else { panic!("{:?}", report.played) };
+    let heard_ms = clear.at.ms_since(burst.at);
+    assert!(burst.bytes < 80 && (clear.bytes as f64 / 8.0 - heard_ms).abs() < 20.0, "{:?}", report.played);
     let Some(Close { by: ClosedBy::Server, code: Some(1000), .. }) = report.streams[0].closed else {
         panic!("{:?}", report.streams[0].closed);
     };

@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+"""Our own share of a turn: what is left of the carrier's wire times when the vendors' times, as they logged them
+themselves, and the end-of-turn wait are taken off.
+
+A turn runs from the caller's last audible sample on the wire to the answer's first media on the wire, both stamped by
+the carrier. On that way lie, for each turn:
+
+  detector   from that sample, which the carrier finds by the sound's energy, to the end of speech that the platform's
+             detector found; negative if the detector found it earlier
+  wait       from there until the turn may be over: the configured minimum (300 ms) or, if that is later, the moment
+             the transcriber had sent the last final transcript
+  ask        from there until the model's request has arrived                                                 (ours)
+  model      from each request to the piece of text that completes what the synthesizer was given first; of a round
+             that only called a tool, to its end
+  rounds     from the end of a round that called a tool to the next request, less the embedding of the query   (ours)
+  embedding  from the request for the query's vector to its answer
+  speak      from that piece of text to its arrival at the synthesizer                                        (ours)
+  voice      from there to the synthesizer's first chunk
+  play       from there to the first media at the carrier                                                     (ours)
+
+The parts add up to the whole, and our own share is ask + rounds + speak + play. The share with the detector in it is
+shown beside it. Where the detector found the end is known from outside: it asks the transcriber to finalise with the
+chunk of 32 ms that makes the silence 128 ms long, and the transcriber logs how much audio had come by then, and when.
+"""
+
+import json
+
+import rig
+
+LATENCIES_MS = {"deepgram": 80, "anthropic": 150, "cartesia": 60}
+ENDPOINTING_DELAY_MIN_US = 300_000
+# The detector's chunk, and the fewest whole chunks that are as long as its shortest silence (100 ms).
+CHUNK_US = 32_000
+SILENCE_US = 128_000
+# Statements are answered at once, questions after a search in the tenant's documents. Of the questions, the rehearsed
+# model says something before the search for the first two, and searches in silence for the others.
+LINES = {
+    "key": "I lost the key of my room.",
+    "parking": "How much does parking cost?",
+    "late": "My train will be late tonight.",
+    "breakfast": "When is breakfast served?",
+    "towels": "We need two more towels.",
+    "double": "How much is a double room?",
+    "window": "The window of my room is open.",
+    "dinner": "Do you serve dinner?",
+    "luggage": "I left my luggage in the hall.",
+    "car": "Where can I leave my car?",
+}
+OURS = ["ask", "rounds", "speak", "play"]
+PARTS = ["detector", "wait", "ask", "model", "rounds", "embedding", "speak", "voice", "play"]
+
+
+class Call:
+    """What the vendors logged of one call, and what was logged without a call's name."""
+
+    def __init__(self, events, call_id):
+        self.events = [event for event in events if event.get("call") == call_id]
+        self.embeddings = list(embeddings(events))
+        self.requests = [event for event in self.events if event["vendor"] == "anthropic" and event["name"] == "request"]
+        self.ends = {event["request"]: event for event in self.events if event["vendor"] == "anthropic"
+                     and event["name"] in ("done", "cancelled", "failed")}
+
+    def turn(self, turn):
+        """The parts of a turn in microseconds, or a text that says why there are none."""
+        end, media = rig.at(turn["end_of_speech"]), rig.at(turn["first_media"])
+        if not media:
+            return "no answer"
+        chunk = self.last("cartesia", "first_chunk", rig.at(turn["start_of_speech"]), media)
+        if not chunk:
+            return "no voice"
+        text = next(event for event in self.events if event.get("context") == chunk["context"]
+                    and event["name"] == "transcript")
+        rounds = self.rounds(text["at_us"])
+        if not rounds or rounds[0]["at_us"] < end:
+            return "asked before the end of speech"
+        completed = self.completed(rounds[-1], text)
+        if not completed:
+            return "text not found in the reply"
+        final = self.last("deepgram", "result", rig.at(turn["start_of_speech"]), rounds[0]["at_us"],
+                          lambda event: event["is_final"] and event["words"] > 0)
+        if not final:
+            return "no transcript"
+        detected = self.detected(rig.at(turn["start_of_speech"]), rounds[0]["at_us"])
+        if not detected:
+            return "no request to finalise"
+        over = max(detected + ENDPOINTING_DELAY_MIN_US, final["at_us"])
+        ends = [self.ends[request["request"]]["at_us"] for request in rounds[:-1]]
+        gaps = [(before, request["at_us"]) for before, request in zip(ends, rounds[1:])]
+        embedding = sum(self.embedding(*gap) for gap in gaps)
+        return {
+            "whole": media - end,
+            "detector": detected - end,
+            "wait": over - detected,
+            "ask": rounds[0]["at_us"] - over,
+            "model": sum(done - asked["at_us"] for done, asked in zip(ends + [completed], rounds)),
+            "rounds": sum(to - since for since, to in gaps) - embedding,
+            "embedding": embedding,
+            "speak": text["at_us"] - completed,
+            "voice": chunk["at_us"] - text["at_us"],
+            "play": media - chunk["at_us"],
+            "searched": bool(gaps) or "tool_use" == self.ends[rounds[-1]["request"]].get("stop_reason"),
+        }
+
+    def last(self, vendor, name, since, until, wanted=lambda _: True):
+        found = [event for event in self.events if event["vendor"] == vendor and event["name"] == name
+                 and since < event["at_us"] <= until and wanted(event)]
+        return found[-1] if found else None
+
+    def rounds(self, until):
+        """The requests that led to the text given to the synthesizer then: the caller's words, then tools' results."""
+        rounds = []
+        for request in reversed([request for request in self.requests if request["at_us"] <= until]):
+            rounds.insert(0, request)
+            content = request["messages"][-1]["content"]
+            if isinstance(content, str) or not any(block["type"] == "tool_result" for block in content):
+                return rounds
+        return []
+
+    def completed(self, request, text):
+        """When the model had sent the piece of its text that completes what the synthesizer was given."""
+        end, wanted = self.ends.get(request["request"]), rig.words(text["text"])
+        if not end or not end.get("text_sent") or rig.words(end["text"])[:len(wanted)] != wanted:
+            return None
+        last = len(end["text_sent"]) - 1
+        for index, (at_us, chars) in enumerate(end["text_sent"]):
+            so_far = end["text"][:chars]
+            # The segment ends with the white space behind it, or with the reply.
+            if len(rig.words(so_far)) >= len(wanted) and (so_far[-1].isspace() or index == last):
+                return at_us
+        return None
+
+    def embedding(self, since, until):
+        """The vendor does not know the call: of those that lie within, the shortest."""
+        within = [done - asked for asked, done in self.embeddings if since <= asked and done <= until]
+        return min(within, default=0)
+
+    def detected(self, since, until):
+        """The end of speech as the platform's detector found it."""
+        result = self.last("deepgram", "result", since, until, lambda event: event["from_finalize"])
+        if not result:
+            return None
+        return result["audio_at_us"] - round(result["audio_s"] * 1e6) % CHUNK_US - SILENCE_US
+
+
+def embeddings(events):
+    """Start and end of each embedding of a query."""
+    asked = {}
+    for event in events:
+        if event["vendor"] == "voyage" and event["name"] == "request" and event.get("input_type") == "query":
+            asked[event["connection"]] = event["at_us"]
+        elif event["vendor"] == "voyage" and event["name"] == "done" and event["connection"] in asked:
+            yield asked.pop(event["connection"]), event["at_us"]
+
+
+def measure(platform, title, calls, at_once):
+    """Places the calls and prints where the time of their turns went."""
+    rig.say(f"{title}: {calls * len(LINES)} turns")
+    reports = platform.call(LINES, calls, at_once)
+    events, rows, without = platform.events(), [], {}
+    for report in reports:
+        call_id = rig.call_id(report)
+        call = Call(events, call_id)
+        turns = [call.turn(turn) for turn in report["turns"]]
+        for turn, row in zip(report["turns"], turns + ["not spoken"] * (len(LINES) - len(turns))):
+            if isinstance(row, str):
+                without[row] = without.get(row, 0) + 1
+                continue
+            assert row["whole"] == sum(row[part] for part in PARTS), row
+            row["own"] = sum(row[part] for part in OURS)
+            rows.append({"call": call_id, "line": turn["line"]} | row)
+    show(title, rows, without)
+    return rows
+
+
+def show(title, rows, without):
+    def ms(*names, of=rows):
+        return [sum(row[name] for name in names) / 1000 for row in of]
+
+    searched = [row for row in rows if row["searched"]]
+    plain = [row for row in rows if not row["searched"]]
+    silent = [row for row in searched if row["embedding"]]
+    parts = [("  " + part + (" (ours)" if part in OURS else ""), ms(part)) for part in PARTS]
+    rig.table(title, [("end of speech to first media on the wire", ms("whole"))] + parts + [
+        ("our own share", ms("own")),
+        ("  after the model was asked", ms("rounds", "speak", "play")),
+        ("  of turns without a search", ms("own", of=plain)),
+        ("  of turns with a search", ms("own", of=searched)),
+        ("  of turns that searched before they spoke", ms("own", of=silent)),
+        ("our own share and the detector", ms("detector", "own")),
+    ], [0.5, 0.99])
+    if without:
+        print("  turns without a row: " + ", ".join(f"{count} {why}" for why, count in sorted(without.items())))
+
+
+def main():
+    parser = rig.arguments("Our own share of a turn's latency.")
+    parser.add_argument("--calls", type=int, default=4, help="calls one at a time [4]")
+    parser.add_argument("--at-once", type=int, default=20, help="calls at once, after those [20]")
+    options = parser.parse_args()
+    with rig.Platform(rig.binary(options.bin), options.out / "turns", LINES, LATENCIES_MS) as platform:
+        print(f"turn latency of {platform.binary}, vendors at {platform.env['TRUNKLINE_REHEARSAL_LATENCY_MS']} ms")
+        # The first calls find empty caches and documents that are not embedded yet.
+        platform.call(["parking", "key"])
+        rows = measure(platform, "one call at a time", options.calls, 1)
+        rows += measure(platform, f"{options.at_once} calls at once", options.at_once, options.at_once)
+        (options.out / "turns.json").write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
