@@ -82,7 +82,7 @@ fn assert_silence_after(call: &Finished, clear: usize) {
 }
 
 fn words_between(call: &Finished, from: usize, to: usize) -> Vec<String> {
-    let pieces = call.heard.iter().filter(|piece| (from..to).contains(&piece.start));
+    let pieces = call.heard.iter().filter(|piece| (from..to).contains(&piece.start) && !piece.is_filler());
     let words: Vec<_> = pieces.map(|piece| piece.words()).collect();
     words.join(" ").split_whitespace().map(str::to_owned).collect()
 }

@@ -17,7 +17,7 @@ use crate::{
     trial,
 };
 
-const APOLOGY: &str = "I am sorry, I have a technical problem and cannot go on.";
+const APOLOGY: &str = "I am sorry, I have a technical problem.";
 const LONG_QUESTION: &str = "Can you tell me everything about the rooms and the prices?";
 /// The end of the long answer.
 const LONG_ANSWER_END: &str = "If you like, I can go on.";

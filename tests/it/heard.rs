@@ -1,7 +1,7 @@
 //! What a caller heard, to the sample: each piece that the synthesizer spoke is made again and looked for in the sound
 //! that the carrier played. Nothing of what the platform believes goes into it.
 
-use std::sync::LazyLock;
+use std::{collections::HashSet, sync::LazyLock};
 
 use rehearsal::{
     events::{Event, EventLog},
@@ -14,6 +14,9 @@ const PROBE: usize = 800;
 /// A gap in a piece: the carrier's buffer was empty for a moment.
 const GAP_MAX: usize = 8_000;
 
+/// What the demo's agent says while the caller waits.
+const FILLERS: [&str; 2] = ["One moment.", "I am still looking, just a moment."];
+
 static SPEAKER: LazyLock<Speaker> = LazyLock::new(Speaker::default);
 
 /// A piece of speech of which something was heard.
@@ -23,6 +26,8 @@ pub struct Heard {
     pub start: usize,
     /// Behind its last sample that was heard, in samples of the recording.
     pub end: usize,
+    /// What was to be said.
+    text: String,
     /// All its words, and whether each was heard to its end.
     words: Vec<(String, bool)>,
 }
@@ -34,31 +39,60 @@ impl Heard {
         heard.collect::<Vec<_>>().join(" ")
     }
 
+    /// True if it is said only to break a silence: no part of the conversation.
+    pub fn is_filler(&self) -> bool {
+        FILLERS.contains(&self.text.trim())
+    }
+
     /// True if nothing of it is missing.
     pub fn is_whole(&self) -> bool {
         self.words.iter().all(|(_, heard)| *heard)
     }
 }
 
-/// The pieces of the log that can be found in the sound, in the order of hearing.
+/// The pieces of the log that can be found in the sound, in the order of hearing. A piece may be heard more than once:
+/// lines that every call needs are synthesised once. Where several pieces begin alike, the one that goes on the longest
+/// was said.
 pub async fn listen(log: &EventLog, sound: &[i16]) -> Vec<Heard> {
-    let mut heard: Vec<Heard> = Vec::new();
+    let mut texts = HashSet::new();
+    let mut pieces = Vec::new();
     for event in log.matching(|event| event.name == "speaks") {
-        let Some((words, piece)) = speak(&event).await else { continue };
-        let taken = |at: usize| heard.iter().any(|other| (other.start..other.end).contains(&at));
-        let Some(start) = find(&piece, sound, taken) else { continue };
-        let (samples, end) = follow(&piece, sound, start);
-        // Times of words are in hundredths of a second: the last may lie a little behind the sound.
-        let is_heard = |end: f64| ((end * 8_000.0) as usize).min(piece.len()) <= samples;
-        let words = words.into_iter().map(|(word, end)| (word, is_heard(end))).collect();
-        heard.push(Heard { start, end, words });
+        if texts.insert(event.text("text").map(str::to_owned))
+            && let Some(piece) = speak(&event).await
+        {
+            pieces.push(piece);
+        }
     }
-    heard.sort_by_key(|piece| piece.start);
+    let mut heard = Vec::new();
+    let mut at = 0;
+    while at + PROBE <= sound.len() {
+        let here = pieces.iter().filter(|piece| sound[at..at + PROBE] == piece.samples[..PROBE]);
+        let found = here.map(|piece| (follow(&piece.samples, sound, at), piece));
+        let Some(((samples, end), piece)) =
+            found.max_by_key(|((samples, _), piece)| (*samples, *samples == piece.samples.len()))
+        else {
+            at += 1;
+            continue;
+        };
+        // Times of words are in hundredths of a second: the last may lie a little behind the sound.
+        let is_heard = |end: f64| ((end * 8_000.0) as usize).min(piece.samples.len()) <= samples;
+        let words = piece.words.iter().map(|(word, end)| (word.clone(), is_heard(*end))).collect();
+        heard.push(Heard { start: at, end, text: piece.text.clone(), words });
+        at = end;
+    }
     heard
 }
 
-/// The words of a piece with their ends in seconds, and its sound as a carrier plays it.
-async fn speak(event: &Event) -> Option<(Vec<(String, f64)>, Vec<i16>)> {
+/// What the synthesizer spoke.
+struct Piece {
+    text: String,
+    /// With their ends in seconds.
+    words: Vec<(String, f64)>,
+    /// As a carrier plays them; never fewer than a probe.
+    samples: Vec<i16>,
+}
+
+async fn speak(event: &Event) -> Option<Piece> {
     let voice = &event.fields["voice"];
     let number = |name: &str| voice[name].as_u64().unwrap_or_default();
     let voice = Voice {
@@ -66,14 +100,13 @@ async fn speak(event: &Event) -> Option<(Vec<(String, f64)>, Vec<i16>)> {
         words_per_minute: number("words_per_minute") as u16,
         pitch: number("pitch") as u8,
     };
-    let speech = SPEAKER.speak(event.text("text")?, &voice, 8_000).await.expect("espeak-ng speaks");
+    let text = event.text("text")?;
+    let speech = SPEAKER.speak(text, &voice, 8_000).await.expect("espeak-ng speaks");
     let words = speech.words.iter().map(|word| (word.text.clone(), word.end)).collect();
-    Some((words, speech.samples.iter().map(|sample| mulaw::decode(mulaw::encode(*sample))).collect()))
-}
-
-fn find(piece: &[i16], sound: &[i16], taken: impl Fn(usize) -> bool) -> Option<usize> {
-    let probe = piece.get(..PROBE)?;
-    (0..sound.len().saturating_sub(PROBE)).find(|at| &sound[*at..at + PROBE] == probe && !taken(*at))
+    let samples: Vec<_> = speech.samples.iter().map(|sample| mulaw::decode(mulaw::encode(*sample))).collect();
+    let probe = samples.get(..PROBE)?;
+    // Silence would be found everywhere.
+    probe.iter().any(|sample| *sample != 0).then(|| Piece { text: text.to_owned(), words, samples })
 }
 
 /// How many samples of the piece were heard, and where that ends in the sound.

@@ -115,9 +115,10 @@ fn collect(mut stream: Events) -> watch::Receiver<Vec<(String, Event)>> {
 }
 
 impl Finished {
-    /// The words that the caller heard, in order.
+    /// The words of the conversation that the caller heard, in order: without fillers.
     pub fn words(&self) -> String {
-        let words: Vec<_> = self.heard.iter().map(Heard::words).filter(|words| !words.is_empty()).collect();
+        let said = self.heard.iter().filter(|piece| !piece.is_filler());
+        let words: Vec<_> = said.map(Heard::words).filter(|words| !words.is_empty()).collect();
         words.join(" ")
     }
 

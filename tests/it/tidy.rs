@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 use crate::trial;
 
 /// State machines: they are given the time, and never touch sockets, tasks, clocks or chance.
-const CORES: [&str; 16] = [
+const CORES: [&str; 20] = [
     "telephony-gw/src/wire",
     "telephony-gw/src/framing",
     "telephony-gw/src/call",
@@ -18,6 +18,10 @@ const CORES: [&str; 16] = [
     "media/src/pipeline",
     "media/src/latency",
     "media/src/vad/edges",
+    "media/src/stt/replay",
+    "media/src/stt/flux/feed",
+    "media/src/stt/flux/turns",
+    "media/src/stt/flux/message",
     "dialogue/src/conversation",
     "dialogue/src/segment",
     "dialogue/src/prompt",
