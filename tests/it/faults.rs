@@ -18,6 +18,8 @@ use crate::{
 };
 
 const APOLOGY: &str = "I am sorry, I have a technical problem.";
+/// The line that is synthesised last.
+const LAST_LINE: &str = "We have run out of time.";
 const LONG_QUESTION: &str = "Can you tell me everything about the rooms and the prices?";
 /// The end of the long answer.
 const LONG_ANSWER_END: &str = "If you like, I can go on.";
@@ -48,13 +50,13 @@ async fn question_and_goodbye(sandbox: &Sandbox, question: &str) -> Vec<Step> {
     vec![line(library, question, quiet()).await, prompt(library, "vm-goodbye", quiet())]
 }
 
-/// Waits until the phrases that are said without a vendor's help are there.
-async fn apology_is_cached(sandbox: &Sandbox) {
+/// Waits until the lines that are said without a vendor's help are there.
+async fn lines_are_cached(sandbox: &Sandbox) {
     let log = &sandbox.rehearsal.log;
-    let spoken = |text: &str| text.starts_with(APOLOGY);
+    let spoken = |text: &str| text.starts_with(LAST_LINE);
     let done =
         log.wait_for(|event| event.name == "done" && event.text("text").is_some_and(spoken), LOG_TIMEOUT);
-    done.await.expect("the apology is synthesised when the call begins");
+    done.await.expect("all lines are synthesised when the call begins");
 }
 
 fn vendors(call: &Finished) -> Vec<&str> {
@@ -110,7 +112,7 @@ async fn deepgram_is_gone() {
     let mut sandbox = Sandbox::start(Shape::Together).await;
     let mut placed = sandbox.place(question_and_goodbye(&sandbox, QUESTION).await);
     start_of_greeting(&mut placed).await;
-    apology_is_cached(&sandbox).await;
+    lines_are_cached(&sandbox).await;
     placed.until_said(QUESTION).await;
     sandbox.rehearsal.deepgram = None;
     let call = sandbox.finish(placed).await;
@@ -125,7 +127,7 @@ async fn cartesia_is_reset() {
     let sandbox = Sandbox::start(Shape::Together).await;
     let mut placed = sandbox.place(question_and_goodbye(&sandbox, LONG_QUESTION).await);
     start_of_greeting(&mut placed).await;
-    apology_is_cached(&sandbox).await;
+    lines_are_cached(&sandbox).await;
     let server = sandbox.rehearsal.cartesia.as_ref().expect("cartesia is rehearsed");
     server.set_faults(Faults::once(cartesia::Fault::Reset { after_chunks: 60 }));
     let call = sandbox.finish(placed).await;
@@ -144,7 +146,7 @@ async fn cartesia_is_gone() {
     let mut sandbox = Sandbox::start(Shape::Together).await;
     let mut placed = sandbox.place(question_and_goodbye(&sandbox, QUESTION).await);
     start_of_greeting(&mut placed).await;
-    apology_is_cached(&sandbox).await;
+    lines_are_cached(&sandbox).await;
     placed.until_said(QUESTION).await;
     sandbox.rehearsal.cartesia = None;
     let call = sandbox.finish(placed).await;
