@@ -365,7 +365,8 @@ fn lines(agent: &Agent, greet: bool) -> Vec<(Purpose, String)> {
     lines.push((Purpose::Apology, agent.apology.clone()));
     lines.extend(phrases.fillers.into_iter().enumerate().map(|(n, text)| (Purpose::Filler(n), text)));
     lines.push((Purpose::Reprompt, phrases.reprompt));
-    lines.extend(phrases.idle_prompts.into_iter().enumerate().map(|(n, text)| (Purpose::IdlePrompt(n), text)));
+    lines
+        .extend(phrases.idle_prompts.into_iter().enumerate().map(|(n, text)| (Purpose::IdlePrompt(n), text)));
     lines.push((Purpose::IdleGoodbye, phrases.idle_goodbye));
     lines.push((Purpose::DurationWarning, phrases.duration_warning));
     lines.push((Purpose::DurationGoodbye, phrases.duration_goodbye));

@@ -199,8 +199,11 @@ impl Pipeline {
         if self.ending.over {
             return None;
         }
-        let (stall, retake) = self.reply.as_ref().map_or((None, None), |reply| (reply.stall_at, reply.retake_at));
-        [self.turn.wake_at(), self.playout.wake_at(), stall, retake, self.waits.wake_at()].into_iter().flatten().min()
+        let (stall, retake) =
+            self.reply.as_ref().map_or((None, None), |reply| (reply.stall_at, reply.retake_at));
+        // Nothing is waited for behind the last line.
+        let waits = self.waits.wake_at().filter(|_| !self.ending.is_final);
+        [self.turn.wake_at(), self.playout.wake_at(), stall, retake, waits].into_iter().flatten().min()
     }
 
     /// The epoch of the newest utterance.
@@ -313,21 +316,24 @@ impl Pipeline {
             let text = turn.text.clone();
             self.outputs.push_back(Output::UserTurn { epoch: self.epoch, text, tentative: false });
             self.reply = Some(Reply::new(self.epoch, None, now));
-        } else {
-            self.outputs.push_back(Output::Confirm { epoch: self.epoch });
+        } else if let Some(reply) = &self.reply {
+            self.outputs.push_back(Output::Confirm { epoch: reply.epoch });
         }
         self.event(Event::CallerTurn(CallerTurn { text: turn.text }), now);
-        let stall = self.stall();
         if let Some(reply) = &mut self.reply {
             reply.tentative = None;
             reply.asked_at = now;
-            reply.stall_at = Some(now + stall);
             let stamps = reply.stamps.get_or_insert_default();
             stamps.end_of_speech = Some(turn.end_of_speech);
             stamps.transcript = turn.transcript_at;
             stamps.end_of_turn = Some(now);
+            let (epoch, made) = (reply.epoch, reply.text_done && !reply.take_open);
+            self.playout.release(epoch, now);
+            // A reply that was made before it was certain cannot stall.
+            if !made {
+                self.progress(epoch, now);
+            }
         }
-        self.playout.release(self.epoch, now);
     }
 
     /// The caller seems to take the floor: silence first, whatever it turns out to be.
@@ -388,7 +394,11 @@ impl Pipeline {
                 let heard_text = cut.heard_text.clone();
                 self.event(Event::AgentTurn(AgentTurn { heard_text, interrupted: true }), now);
             }
-            self.outputs.push_back(Output::Heard { epoch: cut.epoch, text: cut.heard_text, interrupted: true });
+            self.outputs.push_back(Output::Heard {
+                epoch: cut.epoch,
+                text: cut.heard_text,
+                interrupted: true,
+            });
         }
     }
 
@@ -400,7 +410,13 @@ impl Pipeline {
         if let Some(reply) = &mut self.reply {
             reply.paused = false;
         }
-        for cut in taken.cuts.into_iter().filter(|cut| cut.kind != Kind::Filler) {
+        // A line beside the reply gives way to it: only one utterance can be spoken again at a time.
+        let reply = self.reply.as_ref().map(|reply| reply.epoch);
+        let is_next = |cut: &Cut| cut.kind != Kind::Filler && reply.is_none_or(|epoch| epoch == cut.epoch);
+        let mut cuts = taken.cuts;
+        let next = cuts.iter().position(is_next).map(|at| cuts.remove(at));
+        self.tell_cuts(cuts, now);
+        if let Some(cut) = next {
             self.speak_rest(cut, now);
         }
         if let Some(reply) = self.reply.as_mut().filter(|reply| !reply.has_text) {
@@ -435,7 +451,7 @@ impl Pipeline {
 
     /// Nothing is being said: the floor is the caller's, or the answer is still being made.
     fn after_silence(&mut self, now: Instant) {
-        if !self.playout.is_audible() {
+        if !self.playout.is_audible() && self.taken.is_none() {
             let waiting = self.reply.as_ref().is_some_and(|reply| reply.tentative.is_none());
             self.set_agent(if waiting { Agent::Thinking } else { Agent::Silent }, now);
         }
@@ -485,8 +501,7 @@ impl Pipeline {
     }
 
     fn say_as(&mut self, epoch: i64, kind: Kind, phrase: &Phrase, now: Instant) {
-        self.playout.begin(epoch, kind);
-        self.playout.fill_last(&phrase.text, &phrase.words, &phrase.audio, now);
+        self.playout.say(epoch, kind, &phrase.text, &phrase.words, &phrase.audio, now);
     }
 
     fn phrase(&self, wanted: Purpose) -> Option<Arc<Phrase>> {

@@ -42,7 +42,9 @@ impl Pipeline {
                 self.playout.audio(take.epoch, &payload, now);
                 self.progress(take.epoch, now);
             }
-            Input::SpeechWords { take, words } if self.is_take(take) => self.playout.words(take.epoch, &words),
+            Input::SpeechWords { take, words } if self.is_take(take) => {
+                self.playout.words(take.epoch, &words)
+            }
             Input::SpeechDone { take } if self.is_take(take) => self.take_done(take.epoch, now),
             Input::SpeechLost { take, detail } if self.is_take(take) => self.take_lost(detail, now),
             _ => {}
@@ -184,10 +186,12 @@ impl Pipeline {
     }
 
     /// The reply is alive: it may take as long again, from the end of what is being heard.
-    fn progress(&mut self, epoch: i64, now: Instant) {
+    pub(super) fn progress(&mut self, epoch: i64, now: Instant) {
         let end = self.playout.play_end_at().map_or(now, |end| end.max(now));
         let stall = self.stall();
-        if let Some(reply) = self.reply.as_mut().filter(|reply| reply.epoch == epoch && reply.tentative.is_none()) {
+        if let Some(reply) =
+            self.reply.as_mut().filter(|reply| reply.epoch == epoch && reply.tentative.is_none())
+        {
             reply.stall_at = Some(end + stall);
         }
     }

@@ -248,7 +248,11 @@ fn a_weak_sound_needs_words_and_a_backchannel_is_none() {
     rig.until(9000);
     let outputs = rig.take_outputs();
     assert!(!outputs.iter().any(|o| matches!(o, Output::Clear { .. })), "{outputs:?}");
-    assert!(outputs.contains(&Output::Heard { epoch: 1, text: "one two three four".into(), interrupted: false }));
+    assert!(outputs.contains(&Output::Heard {
+        epoch: 1,
+        text: "one two three four".into(),
+        interrupted: false
+    }));
 }
 
 #[test]
@@ -333,7 +337,9 @@ fn the_maximum_duration_is_told_and_kept() {
     rig.at(0, Input::Phrase(Purpose::DurationWarning, phrase("Half a minute left.")));
     rig.at(0, Input::Phrase(Purpose::DurationGoodbye, phrase("Goodbye.")));
     rig.until(60_500);
-    assert!(rig.outputs.iter().any(|o| matches!(o, Output::Heard { text, .. } if text == "Half a minute left.")));
+    assert!(
+        rig.outputs.iter().any(|o| matches!(o, Output::Heard { text, .. } if text == "Half a minute left."))
+    );
     rig.until(95_000);
     assert_eq!(rig.outputs.last(), Some(&Output::HangUp { reason: EndReason::MaxDuration }));
 }
@@ -481,7 +487,10 @@ fn going_on_before_the_answer_discards_it_unheard() {
     let outputs = rig.take_outputs();
     assert!(outputs.contains(&Output::CancelReply { epoch: 1 }));
     assert!(outputs.contains(&Output::Heard { epoch: 1, text: String::new(), interrupted: true }));
-    assert_eq!(outputs.last(), Some(&Output::UserTurn { epoch: 2, text: "For two.".into(), tentative: false }));
+    assert_eq!(
+        outputs.last(),
+        Some(&Output::UserTurn { epoch: 2, text: "For two.".into(), tentative: false })
+    );
     assert!(!outputs.iter().any(|o| matches!(o, Output::Clear { .. })), "nothing was played");
 }
 
@@ -502,11 +511,15 @@ fn going_on_before_a_goodbye_keeps_the_call() {
     rig.caller_says(0, 1000, "Goodbye.");
     rig.segment(1400, 1, "Goodbye.");
     rig.at(1400, Input::ReplyDone { epoch: 1, end_call: true });
-    let more = Transcript { text: "Oh wait, stop.".into(), is_final: true, utterance_over: true, end: ms(1900) };
+    let more =
+        Transcript { text: "Oh wait, stop.".into(), is_final: true, utterance_over: true, end: ms(1900) };
     rig.at(1950, Input::Transcript(more));
     rig.until(4000);
     let outputs = rig.take_outputs();
-    assert_eq!(outputs.last(), Some(&Output::UserTurn { epoch: 2, text: "Oh wait, stop.".into(), tentative: false }));
+    assert_eq!(
+        outputs.last(),
+        Some(&Output::UserTurn { epoch: 2, text: "Oh wait, stop.".into(), tentative: false })
+    );
 }
 
 #[test]
@@ -579,4 +592,74 @@ fn a_stream_that_goes_on_after_another_ends_in_words_and_a_reason() {
     let outputs = rig.take_outputs();
     assert!(outputs.contains(&Output::Heard { epoch: 8, text: "Sorry.".into(), interrupted: false }));
     assert_eq!(outputs.last(), Some(&Output::HangUp { reason: EndReason::Internal }));
+}
+
+fn frames(outputs: &[Output]) -> usize {
+    outputs.iter().filter(|output| matches!(output, Output::Frame { .. })).count()
+}
+
+#[test]
+fn a_filler_is_said_before_a_reply_whose_audio_does_not_come() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
+    rig.caller_says(0, 1000, "Hello.");
+    rig.segment(1500, 1, "one two three four");
+    rig.at(1500, Input::ReplyDone { epoch: 1, end_call: false });
+    rig.until(2050);
+    assert_eq!(frames(&rig.outputs), 0);
+    rig.until(2600);
+    assert_eq!(frames(&rig.outputs), 20, "the filler, whole and once");
+    rig.audio(2700, 1, 0, 400);
+    rig.at(2700, Input::SpeechDone { take: TAKE_1 });
+    rig.until(3500);
+    assert_eq!(frames(&rig.outputs), 40, "the reply, and no filler after it");
+}
+
+#[test]
+fn a_reply_that_was_made_before_it_was_certain_does_not_stall() {
+    let mut rig = Rig::new();
+    rig.core = Pipeline::new(Config::default(), 0, rig.t);
+    rig.at(80, Input::Speech(Edge::SpeechStarted { at_ms: 0 }));
+    rig.at(1100, Input::Speech(Edge::SpeechEnded { at_ms: 1000 }));
+    let words = Transcript { text: "Hello.".into(), is_final: true, utterance_over: true, end: ms(1000) };
+    rig.at(1110, Input::Transcript(words));
+    rig.segment(1120, 1, "one two three four");
+    rig.at(1120, Input::ReplyDone { epoch: 1, end_call: false });
+    rig.audio(1130, 1, 0, 12_000);
+    rig.at(1130, Input::SpeechDone { take: TAKE_1 });
+    assert_eq!(frames(&rig.outputs), 0, "nothing is said before the end of the turn is certain");
+    rig.until(15_000);
+    assert!(rig.outputs.contains(&Output::Confirm { epoch: 1 }));
+    assert_eq!(frames(&rig.outputs), 600, "all of it is said");
+    let heard = Output::Heard { epoch: 1, text: "one two three four".into(), interrupted: false };
+    assert!(rig.outputs.contains(&heard));
+}
+
+#[test]
+fn a_core_that_says_its_last_line_waits_for_nothing_else() {
+    let mut rig = Rig::new();
+    rig.core = Pipeline::new(Config { dtmf_timeout: ms(100), ..Config::default() }, 0, rig.t);
+    rig.at(1700, Input::Phrase(Purpose::Apology, phrase("Sorry.")));
+    rig.at(1740, Input::Key('1'));
+    rig.at(1750, Input::SttUnavailable("gone".into()));
+    rig.until(1900);
+    assert!(rig.core.wake_at().is_some_and(|at| at > rig.t + ms(1900)), "it does not spin");
+    rig.until(3000);
+    assert!(rig.outputs.contains(&Output::HangUp { reason: EndReason::SttFailed }));
+}
+
+#[test]
+fn a_false_barge_in_into_a_line_does_not_cost_the_answer_behind_it() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Phrase(Purpose::Greeting, phrase("Hello.")));
+    rig.core.reply = Some(Reply::new(2, None, rig.t));
+    rig.segment(20, 2, "one two");
+    rig.at(150, Input::Speech(Edge::SpeechStarted { at_ms: 100 }));
+    rig.until(300);
+    assert!(rig.outputs.contains(&Output::Clear { epoch: 1 }));
+    rig.at(300, Input::Speech(Edge::SpeechEnded { at_ms: 250 }));
+    rig.take_outputs();
+    rig.until(1000);
+    let take = Take { epoch: 2, number: 1 };
+    assert!(rig.take_outputs().contains(&Output::Speak { take, text: "one two".into() }));
 }

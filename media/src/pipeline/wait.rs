@@ -14,6 +14,8 @@ const FILLERS_AFTER: [Duration; 2] = [Duration::from_millis(800), Duration::from
 const FILLER_AGAIN: Duration = Duration::from_millis(3500);
 /// How long before the maximum duration the caller is warned.
 const WARNING_BEFORE: Duration = Duration::from_secs(30);
+/// The warning waits this long where it is not certain who has the floor.
+const WARNING_AGAIN: Duration = Duration::from_secs(1);
 /// Prompts before a silent caller's call is ended.
 const IDLE_PROMPTS: usize = 2;
 /// Keys of one entry; what comes on top is dropped.
@@ -85,10 +87,9 @@ impl Pipeline {
             return;
         }
         let quiet = self.playout.is_empty() || self.playout.is_quiet(now);
-        let waiting = self.reply.as_ref().is_some_and(|reply| {
-            reply.tentative.is_none() && !reply.paused && !(reply.text_done && !self.playout.is_empty())
-        });
-        let sayable = self.phrase(Purpose::Filler(0)).is_some() && self.taken.is_none() && !self.ending.is_final;
+        let waiting = self.reply.as_ref().is_some_and(|reply| reply.tentative.is_none() && !reply.paused);
+        let sayable =
+            self.phrase(Purpose::Filler(0)).is_some() && self.taken.is_none() && !self.ending.is_final;
         self.waits.filler_at = if waiting && quiet && sayable {
             let asked = self.reply.as_ref().map_or(now, |reply| reply.asked_at);
             let since = self.playout.silent_since().map_or(asked, |end| end.max(asked));
@@ -118,6 +119,10 @@ impl Pipeline {
         if due(&mut self.waits.end_at, now) {
             return self.end_with(Purpose::DurationGoodbye, EndReason::MaxDuration, now);
         }
+        let busy = self.taken.is_some() || self.reply.as_ref().is_some_and(|reply| reply.tentative.is_some());
+        if busy && let Some(at) = self.waits.warn_at.as_mut().filter(|at| **at <= now) {
+            *at = now + WARNING_AGAIN;
+        }
         if due(&mut self.waits.warn_at, now)
             && let Some(phrase) = self.phrase(Purpose::DurationWarning)
         {
@@ -138,7 +143,8 @@ impl Pipeline {
     fn filler(&mut self, now: Instant) {
         let said = self.waits.fillers_said;
         self.waits.fillers_said += 1;
-        let phrase = (0..=said.min(FILLERS_AFTER.len() - 1)).rev().find_map(|n| self.phrase(Purpose::Filler(n)));
+        let phrase =
+            (0..=said.min(FILLERS_AFTER.len() - 1)).rev().find_map(|n| self.phrase(Purpose::Filler(n)));
         if let (Some(phrase), Some(reply)) = (phrase, &self.reply) {
             let epoch = reply.epoch;
             self.say_as(epoch, Kind::Filler, &phrase, now);

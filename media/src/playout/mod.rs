@@ -147,13 +147,18 @@ impl Playout {
 
     /// Begins what is left of an utterance of which `before` was heard already.
     pub fn begin_after(&mut self, epoch: i64, kind: Kind, before: String) {
+        let utterance = self.utterance(epoch, kind);
+        self.utterances.push_back(Utterance { before, ..utterance });
+    }
+
+    fn utterance(&mut self, epoch: i64, kind: Kind) -> Utterance {
         self.serial += 1;
-        self.utterances.push_back(Utterance {
+        Utterance {
             epoch,
             kind,
             serial: self.serial,
             on_hold: false,
-            before,
+            before: String::new(),
             text: String::new(),
             timeline: Timeline::default(),
             base: Duration::ZERO,
@@ -166,7 +171,7 @@ impl Playout {
             outstanding: VecDeque::new(),
             reached: None,
             first_sent_at: None,
-        });
+        }
     }
 
     /// Keeps an utterance from being said until it is released.
@@ -199,22 +204,29 @@ impl Playout {
         self.utterances.front().is_some_and(|utterance| utterance.sent > 0)
     }
 
-    /// Gives the utterance that was begun last all it will ever have.
-    pub fn fill_last(&mut self, text: &str, words: &[Word], audio: &[u8], now: Instant) {
-        if let Some(utterance) = self.utterances.back_mut() {
-            text.clone_into(&mut utterance.text);
-            utterance.timeline.extend(words, Duration::ZERO);
-            utterance.queue.extend_from_slice(audio);
-            utterance.received = audio.len();
-            utterance.complete = true;
-            self.pump(now);
+    /// Says what is there as a whole. A filler is said before what waits for its audio, anything else after all.
+    pub fn say(&mut self, epoch: i64, kind: Kind, text: &str, words: &[Word], audio: &[u8], now: Instant) {
+        let mut utterance = self.utterance(epoch, kind);
+        text.clone_into(&mut utterance.text);
+        utterance.timeline.extend(words, Duration::ZERO);
+        utterance.queue.extend_from_slice(audio);
+        utterance.received = audio.len();
+        utterance.complete = true;
+        if kind == Kind::Filler {
+            self.utterances.push_front(utterance);
+        } else {
+            self.utterances.push_back(utterance);
         }
+        self.pump(now);
     }
 
     /// True while nothing can be heard although an utterance is there: it has no audio yet, or none left for now.
     pub fn is_quiet(&self, now: Instant) -> bool {
         self.play_end_at.is_none_or(|end| end <= now)
-            && self.utterances.front().is_none_or(|utterance| utterance.queue.is_empty() && !utterance.complete)
+            && self
+                .utterances
+                .front()
+                .is_none_or(|utterance| utterance.queue.len() < FRAME_BYTES && !utterance.complete)
     }
 
     /// When the last audio ended, or will end; `None` before the first.
@@ -365,7 +377,9 @@ impl Playout {
     }
 
     fn pump(&mut self, now: Instant) {
-        let Some(utterance) = self.utterances.front_mut().filter(|utterance| !utterance.on_hold) else { return };
+        let Some(utterance) = self.utterances.front_mut().filter(|utterance| !utterance.on_hold) else {
+            return;
+        };
         loop {
             let ahead = self.play_end_at.map_or(Duration::ZERO, |end| end.saturating_duration_since(now));
             if ahead + FRAME > WINDOW || !utterance.fill_frame() {

@@ -77,7 +77,11 @@ fn finishes_when_the_last_mark_is_back() {
     assert_eq!(frames(&outputs), 13, "the last frame is filled up");
     assert_eq!(outputs.last(), Some(&Output::Mark { epoch: 7, name: "u1-2080".into() }));
     playout.mark_reached("u1-2080", t + ms(260));
-    assert!(drain(&mut playout).contains(&Output::Finished { epoch: 7, kind: Kind::Reply, text: "one two three four".into() }));
+    assert!(drain(&mut playout).contains(&Output::Finished {
+        epoch: 7,
+        kind: Kind::Reply,
+        text: "one two three four".into()
+    }));
 }
 
 #[test]
@@ -98,7 +102,10 @@ fn an_utterance_without_audio_is_finished_at_once() {
     let mut playout = Playout::default();
     playout.begin(3, Kind::Reply);
     playout.complete(3, t);
-    assert_eq!(drain(&mut playout), vec![Output::Finished { epoch: 3, kind: Kind::Reply, text: String::new() }]);
+    assert_eq!(
+        drain(&mut playout),
+        vec![Output::Finished { epoch: 3, kind: Kind::Reply, text: String::new() }]
+    );
 }
 
 #[test]
@@ -136,7 +143,11 @@ fn a_retake_goes_on_after_the_last_whole_word() {
         }
         playout.tick(at);
     }
-    assert!(drain(&mut playout).contains(&Output::Finished { epoch: 1, kind: Kind::Reply, text: "one two three four".into() }));
+    assert!(drain(&mut playout).contains(&Output::Finished {
+        epoch: 1,
+        kind: Kind::Reply,
+        text: "one two three four".into()
+    }));
 }
 
 /// Takes the frames that are due, checking that they keep to the window.
@@ -185,8 +196,7 @@ proptest! {
 fn utterances_are_said_one_after_the_other_and_a_held_one_waits() {
     let t = origin();
     let mut playout = Playout::default();
-    playout.begin(2, Kind::Filler);
-    playout.fill_last("One moment.", &[word("One", 100), word("moment.", 200)], &[0x55; 1600], t);
+    playout.say(2, Kind::Filler, "One moment.", &[word("One", 100), word("moment.", 200)], &[0x55; 1600], t);
     playout.begin(2, Kind::Reply);
     playout.hold(2);
     playout.text(2, "Yes.");

@@ -54,7 +54,9 @@ impl Config {
     /// The settings of an agent; what it leaves out has its default.
     pub fn of(agent: &Agent) -> Self {
         let defaults = Self::default();
-        let Some(settings) = &agent.turn else { return Self { language: agent.language.clone(), ..defaults } };
+        let Some(settings) = &agent.turn else {
+            return Self { language: agent.language.clone(), ..defaults };
+        };
         let or = |value: &Option<_>, default| value.as_ref().map_or(default, from_wire);
         Self {
             language: agent.language.clone(),

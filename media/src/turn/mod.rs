@@ -260,9 +260,9 @@ impl TurnTaker {
             Agent::Audible => self.overlap_at(),
             Agent::Thinking | Agent::Uninterruptible => None,
             Agent::Silent => {
-                let held = self.held.map(|held| self.give_back_at(held));
-                let turn = self.ended.map(|(at, offset)| self.end_of_turn_at(at, offset));
-                [held, turn].into_iter().flatten().min()
+                // No turn ends while it is not certain that the floor was taken.
+                let turn = || self.ended.map(|(at, offset)| self.end_of_turn_at(at, offset));
+                self.held.map_or_else(turn, |held| Some(self.give_back_at(held)))
             }
         }
     }
@@ -376,8 +376,9 @@ impl TurnTaker {
         match self.agent {
             Agent::Audible => self.decide_overlap(now),
             Agent::Silent => {
-                self.decide_held(now);
-                self.decide_end_of_turn(now);
+                if !self.gives_back(now) {
+                    self.decide_end_of_turn(now);
+                }
             }
             Agent::Thinking | Agent::Uninterruptible => {}
         }
@@ -396,17 +397,20 @@ impl TurnTaker {
         }
     }
 
-    fn decide_held(&mut self, now: Instant) {
-        if let Some(held) = self.held
-            && now >= self.give_back_at(held)
-        {
-            self.held = None;
-            self.ended = None;
-            self.interim.clear();
-            // What makes noise over the floor that we take back is known to be noise.
-            self.overlap_decided = true;
-            self.outputs.push_back(Output::FalseBargeIn);
+    /// Gives back a floor that no words came for; true if it did.
+    fn gives_back(&mut self, now: Instant) -> bool {
+        if !self.held.is_some_and(|held| now >= self.give_back_at(held)) {
+            return false;
         }
+        self.held = None;
+        self.interim.clear();
+        if self.finals.is_empty() {
+            self.ended = None;
+        }
+        // What makes noise over the floor that we take back is known to be noise.
+        self.overlap_decided = true;
+        self.outputs.push_back(Output::FalseBargeIn);
+        true
     }
 
     fn decide_end_of_turn(&mut self, now: Instant) {
@@ -439,7 +443,11 @@ impl TurnTaker {
                     self.outputs.push_back(Output::NoWords);
                 }
             }
-        } else if settled && self.config.preemptive && !self.config.transcriber_decides && self.likely.as_ref() != Some(&self.finals) {
+        } else if settled
+            && self.config.preemptive
+            && !self.config.transcriber_decides
+            && self.likely.as_ref() != Some(&self.finals)
+        {
             self.not_likely();
             if words::ending(&self.finals, &self.config.language) != Ending::Open {
                 self.likely = Some(self.finals.clone());
@@ -496,7 +504,9 @@ impl TurnTaker {
     }
 
     fn overlap_at(&self) -> Option<Instant> {
-        self.overlap().filter(|_| !self.overlap_decided).map(|since| since + self.config.barge_in_duration_min)
+        self.overlap()
+            .filter(|_| !self.overlap_decided)
+            .map(|since| since + self.config.barge_in_duration_min)
     }
 
     /// When both began to speak.

@@ -208,9 +208,11 @@ fn words_said_over_a_line_that_must_finish_are_answered_after_it() {
 
 #[test]
 fn what_the_words_say_decides_how_long_the_end_is_waited_for() {
-    for (text, delay) in
-        [("What time is breakfast?", 200), ("A room for two, please.", 300), ("I would like a room and", 1200)]
-    {
+    for (text, delay) in [
+        ("What time is breakfast?", 200),
+        ("A room for two, please.", 300),
+        ("I would like a room and", 1200),
+    ] {
         let mut rig = Rig::new();
         rig.taker = TurnTaker::new(Config { preemptive: false, ..Config::default() });
         rig.started(80, 0);
@@ -302,4 +304,21 @@ fn an_overlap_begins_when_both_can_be_heard() {
     assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(1620)));
     rig.ended(1600, 1550);
     assert_eq!(rig.at(1700, Input::Tick), vec![]);
+}
+
+#[test]
+fn too_few_words_before_a_false_barge_in_are_kept_and_it_does_not_spin() {
+    let mut rig = Rig::new();
+    rig.taker.config.barge_in_words_min = 2;
+    rig.at(0, Input::Agent(Agent::Audible));
+    rig.started(1080, 1000);
+    assert_eq!(rig.words(1100, "parking", 1090), vec![]);
+    let onset = rig.t + ms(1000);
+    assert_eq!(rig.at(1120, Input::Tick), vec![Output::BargeIn { onset }]);
+    rig.ended(1300, 1200);
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(1900)), "not before the floor is given back");
+    assert_eq!(rig.at(1900, Input::Tick), vec![Output::FalseBargeIn]);
+    rig.at(1900, Input::Agent(Agent::Thinking));
+    rig.at(1950, Input::Agent(Agent::Audible));
+    assert_eq!(text_of(&rig.at(3000, Input::Agent(Agent::Silent))), Some("parking"), "it is answered");
 }
