@@ -309,7 +309,7 @@ impl Pipeline {
         }
         self.waits.caller_turn();
         self.greeting = None;
-        if !self.reply.as_ref().is_some_and(|reply| reply.tentative.as_ref() == Some(&turn.text)) {
+        if self.reply.as_ref().is_none_or(|reply| reply.tentative.as_ref() != Some(&turn.text)) {
             self.discard_tentative(now);
             self.discard_reply(now);
             self.epoch += 1;

@@ -146,7 +146,7 @@ impl Pipeline {
 
     /// Speaks what was not heard of an utterance that was cut for nothing.
     pub(super) fn speak_rest(&mut self, cut: Cut, now: Instant) {
-        if !self.reply.as_ref().is_some_and(|reply| reply.epoch == cut.epoch) {
+        if self.reply.as_ref().is_none_or(|reply| reply.epoch != cut.epoch) {
             // A phrase: all of its text is known, and the rest is synthesised like a reply.
             let mut reply = Reply::new(cut.epoch, None, now);
             (reply.has_text, reply.text_done, reply.stamps) = (true, true, None);

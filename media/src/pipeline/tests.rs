@@ -663,3 +663,16 @@ fn a_false_barge_in_into_a_line_does_not_cost_the_answer_behind_it() {
     let take = Take { epoch: 2, number: 1 };
     assert!(rig.take_outputs().contains(&Output::Speak { take, text: "one two".into() }));
 }
+
+#[test]
+fn a_filler_breaks_the_silence_in_the_middle_of_a_reply() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
+    rig.caller_says(0, 1000, "Hello.");
+    rig.segment(1500, 1, "one two three four");
+    rig.audio(1500, 1, 0, 400);
+    rig.until(2600);
+    assert_eq!(frames(&rig.outputs), 20, "the reply's audio so far");
+    rig.until(2800);
+    assert_eq!(frames(&rig.outputs), 40, "0.8 s after it the filler, without any other event");
+}

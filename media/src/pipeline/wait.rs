@@ -10,8 +10,9 @@ use crate::{playout::Kind, turn::Turn};
 
 /// How long the caller waits before the first and the second filler.
 const FILLERS_AFTER: [Duration; 2] = [Duration::from_millis(800), Duration::from_millis(3000)];
-/// The silence after the last filler before it is said again: below the 4 s that the caller is never left with.
-const FILLER_AGAIN: Duration = Duration::from_millis(3500);
+/// The silence after the last filler before it is said again: with the silence at the ends of synthesised speech below
+/// the 4 s that the caller is never left with.
+const FILLER_AGAIN: Duration = Duration::from_millis(3000);
 /// How long before the maximum duration the caller is warned.
 const WARNING_BEFORE: Duration = Duration::from_secs(30);
 /// The warning waits this long where it is not certain who has the floor.
@@ -86,7 +87,7 @@ impl Pipeline {
         if self.ending.over {
             return;
         }
-        let quiet = self.playout.is_empty() || self.playout.is_quiet(now);
+        let quiet = self.playout.is_drained();
         let waiting = self.reply.as_ref().is_some_and(|reply| reply.tentative.is_none() && !reply.paused);
         let sayable =
             self.phrase(Purpose::Filler(0)).is_some() && self.taken.is_none() && !self.ending.is_final;

@@ -220,13 +220,11 @@ impl Playout {
         self.pump(now);
     }
 
-    /// True while nothing can be heard although an utterance is there: it has no audio yet, or none left for now.
-    pub fn is_quiet(&self, now: Instant) -> bool {
-        self.play_end_at.is_none_or(|end| end <= now)
-            && self
-                .utterances
-                .front()
-                .is_none_or(|utterance| utterance.queue.len() < FRAME_BYTES && !utterance.complete)
+    /// True if nothing is left to hand on, and what is being said is over or waits for more audio.
+    pub fn is_drained(&self) -> bool {
+        self.utterances
+            .front()
+            .is_none_or(|utterance| utterance.queue.len() < FRAME_BYTES && !utterance.complete)
     }
 
     /// When the last audio ended, or will end; `None` before the first.

@@ -399,7 +399,7 @@ impl TurnTaker {
 
     /// Gives back a floor that no words came for; true if it did.
     fn gives_back(&mut self, now: Instant) -> bool {
-        if !self.held.is_some_and(|held| now >= self.give_back_at(held)) {
+        if self.held.is_none_or(|held| now < self.give_back_at(held)) {
             return false;
         }
         self.held = None;
