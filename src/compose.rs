@@ -11,8 +11,8 @@ use axum::serve::ListenerExt;
 use dialogue::Dialogue;
 use media::Media;
 use mesh::{
-    ClientStack, Drain, Hop, Limits, Pii, Stack, Tls,
-    auth::{Contract, Expected, HttpKeys, Issuer, Keys, TokenConfig, TokenSource, Verifier},
+    ClientStack, Drain, Hop, Limits, Stack, Tls,
+    auth::{Contract, Issuer, Verifier},
     serve::Health,
 };
 use proto::{
@@ -40,13 +40,12 @@ use url::Url;
 use crate::{
     Config, Role, admin,
     exit::{Exit, chain},
-    telemetry,
+    identity::{self, Identity},
+    preflight, telemetry,
 };
 
 /// How long work has to end after the drain's deadline has passed.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
-/// How long the first keys may take.
-const KEYS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a node is to be.
 pub struct Plan {
@@ -76,14 +75,6 @@ pub struct Node {
     drain_deadline: Duration,
 }
 
-/// The identity side of a node.
-struct Identity {
-    realm_url: Url,
-    http: reqwest::Client,
-    issuer: Option<Issuer>,
-    client: Option<(String, Pii<String>)>,
-}
-
 struct Composer {
     config: Config,
     roles: BTreeSet<Role>,
@@ -103,7 +94,7 @@ impl Node {
     /// 64 for a configuration that does not fit the roles, 69 for an address or a service that cannot be had.
     pub async fn start(plan: Plan) -> Result<Self, Exit> {
         let Plan { mut config, roles, development } = plan;
-        check_roles(&config, &roles, development)?;
+        preflight::check(&config, &roles, development)?;
         let http_listener =
             if roles.contains(&Role::TelephonyGw) { Some(bind(config.http_addr).await?) } else { None };
         let grpc_listener = bind(config.grpc_addr).await?;
@@ -117,7 +108,7 @@ impl Node {
 
         let drain = Drain::new();
         let mut tasks = JoinSet::new();
-        let (identity, keys, expected) = identity(&config, development, admin)?;
+        let (identity, keys, expected) = Identity::new(&config, development, admin)?;
         let router =
             admin::router(keys.clone(), drain.clone(), telemetry::metrics()?, identity.issuer.as_ref());
         serve_http(&mut tasks, admin_listener, router, &drain);
@@ -140,7 +131,7 @@ impl Node {
         // A call holds a stream on each of three hops of an all-in-one node.
         let limits = Limits { stream_count: config.calls_max * 3 + 256, ..Limits::default() };
         let stack = Stack::new(contract.clone(), Verifier::new(keys.clone(), expected), limits);
-        let tls = tls(&config)?;
+        let tls = identity::tls(&config)?;
         let drain_deadline = config.drain_deadline;
         let mut composer = Composer {
             config,
@@ -161,7 +152,7 @@ impl Node {
             mesh::serve::serve(grpc_listener, routes, &composer.stack, composer.tls.as_ref(), drain.clone())
                 .map_err(|error| Exit::configuration(chain(&error)))?;
         tasks.spawn(async move { serving.await.map_err(|error| chain(&error)) });
-        first_keys(&keys).await?;
+        identity::first_keys(&keys).await?;
         health.serving().await;
         let issuer = composer.identity.issuer.clone();
         Ok(Self { http, grpc, admin, issuer, drain, retrieval, health, tasks, drain_deadline })
@@ -326,33 +317,18 @@ impl Composer {
 
     /// The way from one role to another: in this process if it runs here, else to the configured address.
     fn hop(&self, from: Role, to: Role) -> Result<Hop, Exit> {
-        let client = ClientStack::new(self.contract.clone(), Some(self.tokens(from)?));
+        let client = ClientStack::new(self.contract.clone(), Some(self.identity.tokens(from)?));
         if let Some(routes) = self.local.get(&to) {
             return Ok(mesh::hop::local(routes.clone().prepare(), &self.stack, &client));
         }
-        let url = self.config.peers.get(&to).ok_or_else(|| Exit::configuration(missing_peer(from, to)))?;
+        let url = self
+            .config
+            .peers
+            .get(&to)
+            .ok_or_else(|| Exit::configuration(preflight::missing_peer(from, to)))?;
         mesh::hop::remote(url, self.tls.as_ref(), &client).map_err(|error| {
             Exit::configuration(format!("peers.{}: {}", to.name().replace('-', "_"), chain(&error)))
         })
-    }
-
-    fn tokens(&self, role: Role) -> Result<TokenSource, Exit> {
-        let (client_id, client_secret) = match (&self.identity.client, &self.identity.issuer) {
-            (Some((id, secret)), _) => (id.clone(), secret.clone()),
-            (None, Some(issuer)) => {
-                let id = role.service();
-                let secret = issuer.client_secret(&id).unwrap_or_default().to_owned();
-                (id, Pii::new(secret))
-            }
-            (None, None) => {
-                return Err(Exit::configuration(
-                    "oidc.client_id (TRUNKLINE_OIDC_CLIENT_ID) and oidc.client_secret must be set",
-                ));
-            }
-        };
-        let config = TokenConfig { realm_url: self.identity.realm_url.clone(), client_id, client_secret };
-        TokenSource::new(self.identity.http.clone(), config)
-            .map_err(|error| Exit::configuration(format!("oidc: {error}")))
     }
 
     /// Everything that the gRPC address serves.
@@ -392,80 +368,6 @@ fn service_names(role: Role) -> &'static [&'static str] {
     }
 }
 
-/// Everything that must be there for these roles, checked before anything is bound.
-fn check_roles(config: &Config, roles: &BTreeSet<Role>, development: bool) -> Result<(), Exit> {
-    let mut problems = Vec::new();
-    for role in roles {
-        for needed in role.needs() {
-            if !roles.contains(needed) && !config.peers.contains_key(needed) {
-                problems.push(missing_peer(*role, *needed));
-            }
-        }
-    }
-    if !development && config.oidc.issuer.is_none() {
-        problems
-            .push("oidc.issuer (TRUNKLINE_OIDC_ISSUER) must be set: `serve` has no issuer of its own".into());
-    }
-    let calls_others = roles.iter().any(|role| !role.needs().is_empty());
-    if !development
-        && calls_others
-        && (config.oidc.client_id.is_none() || config.oidc.client_secret.is_none())
-    {
-        problems.push("oidc.client_id and oidc.client_secret must be set: these roles call others".into());
-    }
-    if roles.contains(&Role::Tenancy) {
-        for (name, vendor) in &config.vendors {
-            if vendor.api_key.is_none() {
-                problems.push(format!(
-                    "{name}.api_key ({}_API_KEY) must be set where tenancy runs; only `up` and `demo` have rehearsals",
-                    name.to_uppercase()
-                ));
-            }
-        }
-    }
-    for (name, vendor) in &config.vendors {
-        if let Some(url) = &vendor.base_url
-            && !is_private(url)
-        {
-            problems.push(format!(
-                "{name}.base_url: {} would send the key in plain text; use https or wss",
-                origin_of(url)
-            ));
-        }
-    }
-    if !config.grpc_addr.ip().is_loopback() && config.tls.cert.is_none() {
-        problems.push("tls.cert and tls.key must be set where grpc_addr is beyond loopback: tokens would cross the network in plain text".into());
-    }
-    problems.dedup();
-    if problems.is_empty() {
-        return Ok(());
-    }
-    Err(Exit::configuration(format!(
-        "the configuration does not fit the roles; nothing was started:\n  {}",
-        problems.join("\n  ")
-    )))
-}
-
-/// Whether a key may be sent there: under TLS, or on this machine.
-fn is_private(url: &Url) -> bool {
-    let http = origin_of(url).replacen("ws", "http", 1);
-    http.parse().is_ok_and(|url| mesh::tls::require_private(&url).is_ok())
-}
-
-/// The part of a URL that is no secret.
-fn origin_of(url: &Url) -> String {
-    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
-    format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
-}
-
-fn missing_peer(from: Role, to: Role) -> String {
-    let name = to.name().replace('-', "_");
-    format!(
-        "peers.{name} (TRUNKLINE_{}_URL) must be set: {from} calls {to}, which does not run here",
-        name.to_uppercase()
-    )
-}
-
 async fn bind(address: SocketAddr) -> Result<TcpListener, Exit> {
     TcpListener::bind(address)
         .await
@@ -474,64 +376,6 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Exit> {
 
 fn origin(address: SocketAddr) -> Result<Url, Exit> {
     format!("http://{address}").parse().map_err(Exit::internal)
-}
-
-fn identity(
-    config: &Config,
-    development: bool,
-    admin: SocketAddr,
-) -> Result<(Identity, Keys, Expected), Exit> {
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .map_err(|error| Exit::internal(format!("no HTTP client: {error}")))?;
-    let audience = config.oidc.audience.clone();
-    let client = config.oidc.client_id.clone().zip(config.oidc.client_secret.clone());
-    if let Some(name) = &config.oidc.issuer {
-        let realm_url = match &config.oidc.url {
-            Some(url) => url.clone(),
-            None => name.parse().map_err(Exit::configuration)?,
-        };
-        let source = HttpKeys::new(http.clone(), &realm_url).map_err(Exit::configuration)?;
-        let expected = Expected { issuer: name.clone(), audience };
-        return Ok((Identity { realm_url, http, issuer: None, client }, Keys::new(source), expected));
-    }
-    if !development {
-        return Err(Exit::configuration("oidc.issuer (TRUNKLINE_OIDC_ISSUER) must be set"));
-    }
-    let issuer = Issuer::open(&config.data_dir).map_err(|error| Exit::unavailable(chain(&error)))?;
-    let name = format!("http://{admin}/realms/trunkline");
-    issuer.set_url(&name).map_err(|error| Exit::unavailable(chain(&error)))?;
-    let realm_url = name.parse().map_err(Exit::internal)?;
-    let keys = Keys::new(issuer.clone());
-    let expected = Expected { issuer: name, audience };
-    Ok((Identity { realm_url, http, issuer: Some(issuer), client: None }, keys, expected))
-}
-
-fn tls(config: &Config) -> Result<Option<Tls>, Exit> {
-    let read = |key: &str, path: &std::path::Path| {
-        std::fs::read(path).map_err(|error| Exit::configuration(format!("{key}: {error}")))
-    };
-    let tls = &config.tls;
-    let identity = match (&tls.cert, &tls.key) {
-        (Some(cert), Some(key)) => Some((read("tls.cert", cert)?, read("tls.key", key)?)),
-        _ => None,
-    };
-    let ca_pem = tls.ca.as_deref().map(|ca| read("tls.ca", ca)).transpose()?;
-    Ok((identity.is_some() || ca_pem.is_some()).then_some(Tls { identity, ca_pem }))
-}
-
-async fn first_keys(keys: &Keys) -> Result<(), Exit> {
-    let wait = async {
-        while !keys.ready() {
-            if keys.refresh().await.is_err() {
-                tokio::time::sleep(Duration::from_millis(250)).await;
-            }
-        }
-    };
-    tokio::time::timeout(KEYS_TIMEOUT, wait).await.map_err(|_| {
-        Exit::unavailable("the issuer's keys could not be fetched in 10 s; check oidc.issuer and oidc.url")
-    })
 }
 
 fn serve_http(
