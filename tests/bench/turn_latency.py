@@ -7,7 +7,7 @@ the carrier. On that way lie, for each turn:
 
   detector   from that sample, which the carrier finds by the sound's energy, to the end of speech that the platform's
              detector found; negative if the detector found it earlier
-  wait       from there until the turn may be over: the configured minimum (300 ms) or, if that is later, the moment
+  wait       from there until the turn may be over: what the agent waits (300 ms, 200 ms after a question) or, if that is later, the moment
              the transcriber had sent the last final transcript
   ask        from there until the model's request has arrived                                                 (ours)
   model      from each request to the piece of text that completes what the synthesizer was given first; of a round
@@ -24,11 +24,14 @@ chunk of 32 ms that makes the silence 128 ms long, and the transcriber logs how 
 """
 
 import json
+import pathlib
 
 import rig
 
 LATENCIES_MS = {"deepgram": 80, "anthropic": 150, "cartesia": 60}
-ENDPOINTING_DELAY_MIN_US = 300_000
+# What the demo agent waits after a finished sentence and after a finished question.
+ENDPOINTING_DELAY_US = 300_000
+ENDPOINTING_DELAY_QUESTION_US = 200_000
 # The detector's chunk, and the fewest whole chunks that are as long as its shortest silence (100 ms).
 CHUNK_US = 32_000
 SILENCE_US = 128_000
@@ -83,7 +86,9 @@ class Call:
         detected = self.detected(rig.at(turn["start_of_speech"]), rounds[0]["at_us"])
         if not detected:
             return "no request to finalise"
-        over = max(detected + ENDPOINTING_DELAY_MIN_US, final["at_us"])
+        question = LINES[pathlib.Path(turn["line"]).stem].endswith("?")
+        wait = ENDPOINTING_DELAY_QUESTION_US if question else ENDPOINTING_DELAY_US
+        over = max(detected + wait, final["at_us"])
         ends = [self.ends[request["request"]]["at_us"] for request in rounds[:-1]]
         gaps = [(before, request["at_us"]) for before, request in zip(ends, rounds[1:])]
         embedding = sum(self.embedding(*gap) for gap in gaps)
