@@ -37,7 +37,12 @@ fn front_desk() -> Document {
             model: "sonic-3.5-2026-05-04".into(),
         },
         model: Model { model: "claude-haiku-5-5".into(), max_tokens: 400 },
-        turn: Turn { preemptive: false, idle_timeout_ms: Some(10_000), dtmf_terminator: "#".into(), ..Turn::default() },
+        turn: Turn {
+            preemptive: false,
+            idle_timeout_ms: Some(10_000),
+            dtmf_terminator: "#".into(),
+            ..Turn::default()
+        },
         tools: vec!["end_call".into(), "search_knowledge".into()],
         apology: "I am sorry, I have a technical problem.".into(),
         phrases: Phrases {
