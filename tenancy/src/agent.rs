@@ -106,7 +106,7 @@ impl Default for Turn {
         Self {
             endpointing_delay_ms_min: 300,
             endpointing_delay_ms_max: 2000,
-            barge_in_duration_ms_min: 200,
+            barge_in_duration_ms_min: 160,
             endpointing_delay_ms_question: Self::delay_question(),
             endpointing_delay_ms_open: Self::delay_open(),
             barge_in_words_min: Self::words_min(),

@@ -102,7 +102,7 @@ async fn both_demo_numbers_lead_to_the_front_desk() {
     let turn = agent.turn.unwrap();
     assert_eq!(proto::from_wire(&turn.endpointing_delay_min.unwrap()).as_millis(), 300);
     assert_eq!(proto::from_wire(&turn.endpointing_delay_max.unwrap()).as_millis(), 2000);
-    assert_eq!(proto::from_wire(&turn.barge_in_duration_min.unwrap()).as_millis(), 200);
+    assert_eq!(proto::from_wire(&turn.barge_in_duration_min.unwrap()).as_millis(), 160);
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ impl Default for Config {
             endpointing_delay_max: ms(2000),
             transcriber_decides: false,
             preemptive: true,
-            barge_in_duration_min: ms(200),
+            barge_in_duration_min: ms(160),
             barge_in_words_min: 1,
             false_barge_in_timeout: ms(700),
             backchannels: Vec::new(),
