@@ -62,6 +62,32 @@ impl AgentId {
     }
 }
 
+/// A service account's id within its tenant: 1 to 40 of `[a-z0-9-]`, beginning with a letter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AccountId(String);
+
+impl AccountId {
+    /// The account of an id that was checked when it was stored.
+    pub fn from_id(id: &str) -> Self {
+        Self(id.to_owned())
+    }
+
+    /// The id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The resource name within a tenant.
+    pub fn name_in(&self, tenant: &TenantId) -> String {
+        format!("{tenant}/serviceAccounts/{}", self.0)
+    }
+
+    /// The account's OAuth client at the issuer. A dot is in neither part, so no two accounts share one.
+    pub fn client_id_in(&self, tenant: &TenantId) -> String {
+        format!("tenant.{}.{}", tenant.as_str(), self.0)
+    }
+}
+
 fn is_id(id: &str) -> bool {
     (1..=63).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')

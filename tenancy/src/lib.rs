@@ -1,5 +1,6 @@
 //! The tenancy role: tenants, their agents, the numbers that lead to them, and the keys their calls use.
 
+pub mod accounts;
 mod agent;
 mod control;
 mod ids;
@@ -10,6 +11,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use mesh::Pii;
 
+pub use ids::{AccountId, TenantId};
 pub use service::{AgentService, RoutingService};
 
 /// What the role needs to start.
