@@ -49,10 +49,15 @@ pub(crate) fn claims(role: Role) -> Value {
         Role::TenantViewer | Role::TenantOperator | Role::TenantAdmin => "acme-integration",
         _ => crate::auth::role_name(role),
     };
+    let group = match role {
+        Role::TenantViewer => "viewers",
+        Role::TenantAdmin => "admins",
+        _ => "operators",
+    };
     let request = MintRequest {
         client: client.to_owned(),
         roles: vec![role],
-        groups: vec!["/tenants/acme/operators".to_owned()],
+        groups: vec![format!("/tenants/acme/{group}")],
         ttl: Duration::from_secs(300),
     };
     issuer().claims(&request, clock::since_epoch()).unwrap()
