@@ -200,7 +200,15 @@ impl Issuer {
     /// # Errors
     /// [`IssuerError::Key`] if the key does not sign.
     pub fn sign_claims(&self, claims: &Value, header: &Value) -> Result<String, IssuerError> {
-        let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        self.sign_texts(&header.to_string(), &claims.to_string())
+    }
+
+    /// As [`Self::sign_claims`], for texts that need not be JSON.
+    ///
+    /// # Errors
+    /// [`IssuerError::Key`] if the key does not sign.
+    pub fn sign_texts(&self, header: &str, claims: &str) -> Result<String, IssuerError> {
+        let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part));
         let signed = format!("{header}.{claims}");
         let signature = crypto::sign(signed.as_bytes(), &self.keyring().active.signing, Algorithm::RS256);
         Ok(format!("{signed}.{}", signature.map_err(|_| IssuerError::Key)?))

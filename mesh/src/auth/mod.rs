@@ -3,6 +3,8 @@
 mod caller;
 mod claims;
 mod contract;
+#[cfg(any(test, feature = "forge"))]
+pub mod forge;
 mod issuer;
 mod keys;
 mod strict_json;
