@@ -42,6 +42,13 @@ pub(crate) struct Reached(pub(crate) Arc<AtomicUsize>);
 
 #[tonic::async_trait]
 impl RoutingService for Reached {
+    async fn list_inactive_tenants(
+        &self,
+        _: GrpcRequest<ListInactiveTenantsRequest>,
+    ) -> Result<GrpcResponse<ListInactiveTenantsResponse>, Status> {
+        Ok(GrpcResponse::new(ListInactiveTenantsResponse::default()))
+    }
+
     async fn resolve_number(
         &self,
         request: GrpcRequest<ResolveNumberRequest>,
