@@ -23,7 +23,7 @@ const KID_MAX_BYTES: usize = 128;
 const REFUSED_HEADERS: [&str; 6] = ["jku", "jwk", "x5u", "x5c", "crit", "cty"];
 
 /// A tenant's sub-groups and the right that each gives.
-const TENANT_RIGHTS: [(&str, Role); 3] =
+pub(super) const TENANT_RIGHTS: [(&str, Role); 3] =
     [("admins", Role::TenantAdmin), ("operators", Role::TenantOperator), ("viewers", Role::TenantViewer)];
 
 /// What a token must say.

@@ -26,7 +26,7 @@ pub use platform::Platform;
 pub use postgres::migrate;
 pub use requests::{Claim, Request};
 pub use routes::Routes;
-pub use service_accounts::AccountState;
+pub use service_accounts::{AccountState, ServiceAccount};
 pub use tenants::{Tenant, TenantState, TookOn};
 
 use crate::{DatabaseError, Error, ids::TenantId};
