@@ -170,7 +170,7 @@ fn caller_of(claims: Claims) -> Caller {
         claims.groups.iter().filter_map(|group| tenant_of_group(group)).map(str::to_owned).collect();
     tenants.sort_unstable();
     tenants.dedup();
-    Caller { subject: claims.sub, client: claims.azp, roles, tenants }
+    Caller { subject: claims.sub, client: claims.azp, roles, tenants, inactive: Vec::new() }
 }
 
 fn is_service(role: Role) -> bool {
