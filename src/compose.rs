@@ -149,6 +149,15 @@ impl Node {
         if let (Some(listener), Some(gateway)) = (http_listener, gateway) {
             serve_http(&mut tasks, listener, gateway.router(), &drain);
         }
+        if let Some(role) = composer.roles.iter().copied().find(|role| role.needs().contains(&Role::Tenancy))
+        {
+            let tenancy = RoutingServiceClient::new(composer.hop(role, Role::Tenancy)?);
+            let (inactive, drain) = (composer.stack.inactive_tenants(), drain.clone());
+            tasks.spawn(async move {
+                inactive.run(tenancy, drain).await;
+                Ok(())
+            });
+        }
         let (routes, health) = composer.routes().await?;
         let serving =
             mesh::serve::serve(grpc_listener, routes, &composer.stack, composer.tls.as_ref(), drain.clone())

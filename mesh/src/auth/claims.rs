@@ -183,7 +183,10 @@ fn holder_of(claims: Claims) -> Holder {
     let mut tenants: Vec<String> = groups.iter().map(|(tenant, _)| (*tenant).to_owned()).collect();
     tenants.sort_unstable();
     tenants.dedup();
-    Holder { caller: Caller { subject: claims.sub, client: claims.azp, roles, tenants }, rights }
+    Holder {
+        caller: Caller { subject: claims.sub, client: claims.azp, roles, tenants, ..Caller::default() },
+        rights,
+    }
 }
 
 /// The strongest right in each tenant. A token's roles come from all its groups together: those of a token that names

@@ -96,6 +96,14 @@ impl Store {
     }
 
     #[cfg(test)]
+    pub async fn close(&self) {
+        match &self.0 {
+            Engine::Sqlite(engine) => engine.close().await,
+            Engine::Postgres(_) => panic!("not the embedded engine"),
+        }
+    }
+
+    #[cfg(test)]
     pub fn sqlite(&self) -> &sqlx::SqlitePool {
         match &self.0 {
             Engine::Sqlite(engine) => engine.writer(),
