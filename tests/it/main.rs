@@ -11,8 +11,10 @@ mod drain;
 mod faults;
 mod heard;
 mod hops;
+mod kills;
 mod media_socket;
 mod sandbox;
+mod suspension;
 mod tidy;
 
 use std::{future::Future, time::Duration};
@@ -30,6 +32,7 @@ fn main() {
     arguments.test_threads.get_or_insert(AT_ONCE);
     // The longest first, so that none is left alone at the end.
     let trials = [
+        kills::trials(),
         media_socket::trials(),
         faults::trials(),
         barge_in::trials(),
@@ -37,6 +40,7 @@ fn main() {
         drain::trials(),
         commands::trials(),
         hops::trials(),
+        suspension::trials(),
         tidy::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit();
