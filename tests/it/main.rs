@@ -13,6 +13,7 @@ mod heard;
 mod hops;
 mod kills;
 mod media_socket;
+mod rpcs;
 mod sandbox;
 mod suspension;
 mod tidy;
