@@ -21,7 +21,8 @@ pub struct ServiceError {
     message: String,
     metadata: HashMap<String, String>,
     fields: Vec<FieldViolation>,
-    details: ErrorDetails,
+    /// Boxed, so that a result with this error stays small.
+    details: Box<ErrorDetails>,
 }
 
 impl ServiceError {
@@ -32,7 +33,7 @@ impl ServiceError {
             message: message.into(),
             metadata: HashMap::new(),
             fields: Vec::new(),
-            details: ErrorDetails::new(),
+            details: Box::default(),
         }
     }
 
@@ -166,7 +167,7 @@ fn name_of(reason: ErrorReason) -> &'static str {
 
 impl From<ServiceError> for Status {
     fn from(error: ServiceError) -> Self {
-        let mut details = error.details;
+        let mut details = *error.details;
         details.set_error_info(name_of(error.reason), ERROR_DOMAIN, error.metadata);
         if !error.fields.is_empty() {
             details.set_bad_request(error.fields);

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use mesh::Pii;
 
-pub use control::migrate;
+pub use control::{check_database, migrate};
 pub use ids::{AccountId, TenantId};
 pub use service::{
     AgentService, AuditService, MemberService, PhoneNumberService, RoutingService, TenantService,

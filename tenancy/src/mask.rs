@@ -6,6 +6,8 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor};
 use prost_types::FieldMask;
 
+use crate::wire::Wrong;
+
 /// The contracts as this build knows them.
 pub static CONTRACTS: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).unwrap_or_default());
@@ -28,7 +30,7 @@ pub fn apply<M: Message + Default>(
     stored: &M,
     given: &M,
     mask: Option<&FieldMask>,
-) -> Result<(M, Vec<String>), Vec<(String, String)>> {
+) -> Result<(M, Vec<String>), Wrong> {
     let broken = |error: &dyn std::fmt::Display| vec![("update_mask".to_owned(), error.to_string())];
     let descriptor =
         CONTRACTS.get_message_by_name(rules.message).ok_or_else(|| broken(&"the message is not known"))?;
@@ -52,7 +54,7 @@ fn paths(
     descriptor: &MessageDescriptor,
     source: &DynamicMessage,
     mask: Option<&FieldMask>,
-) -> Result<Vec<Path>, Vec<(String, String)>> {
+) -> Result<Vec<Path>, Wrong> {
     let all = || rules.changeable.iter().filter_map(|name| descriptor.get_field_by_name(name));
     let Some(mask) = mask.filter(|mask| !mask.paths.is_empty()) else {
         return Ok(all().filter(|field| source.has_field(field)).map(|field| vec![field]).collect());

@@ -1,6 +1,9 @@
-//! Small things that every message has: times and etags.
+//! Small things that every message has: times, etags, and fields that are wrong.
 
 use prost_types::Timestamp;
+
+/// What is wrong with a request: fields in proto path form, and what is allowed.
+pub type Wrong = Vec<(String, String)>;
 
 /// A stored time, microseconds since 1970, in the contract's form.
 pub fn timestamp(micros: i64) -> Timestamp {

@@ -7,7 +7,7 @@ use prost_types::Duration;
 use proto::tenancy::v1 as wire;
 
 use super::{Document, Model, Phrases, Turn, Voice};
-use crate::seed;
+use crate::{seed, wire::Wrong};
 
 const VOICE_VENDORS: &[&str] = &["cartesia"];
 const LISTENING_VENDORS: &[&str] = &["deepgram"];
@@ -41,9 +41,6 @@ const DURATIONS_MS: &[(&str, RangeInclusive<u64>)] = &[
 /// Every number of a document and what it may be.
 const NUMBERS: &[(&str, RangeInclusive<i32>)] =
     &[("turn.barge_in_words_min", 1..=10), ("model.max_tokens", 1..=4096)];
-
-/// What is wrong with a document: fields, and what is allowed.
-pub type Wrong = Vec<(String, String)>;
 
 /// The document that a request states.
 ///

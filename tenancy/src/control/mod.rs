@@ -23,7 +23,7 @@ pub use agents::Agent;
 pub use audit::{Change, Entry};
 pub use numbers::PhoneNumber;
 pub use platform::Platform;
-pub use postgres::migrate;
+pub use postgres::{check as check_database, migrate};
 pub use requests::{Claim, Request};
 pub use routes::Routes;
 pub use service_accounts::{AccountState, ServiceAccount};

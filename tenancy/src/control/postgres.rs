@@ -1,12 +1,12 @@
 //! The production engine: PostgreSQL with forced row level security. A login that owns nothing takes a role for each
 //! piece of work, as deploy/postgres/roles.sql sets them up.
 
-use std::{str::FromStr, time::Duration};
+use std::{net::IpAddr, str::FromStr, time::Duration};
 
 use mesh::Pii;
 use sqlx::{
     Connection, Executor, PgConnection, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 
 use super::{Access, StoreError, sql};
@@ -94,6 +94,14 @@ impl Engine {
     }
 }
 
+/// Looks whether a node could work with this database.
+///
+/// # Errors
+/// When the server, the login or the schema there cannot be used.
+pub async fn check(url: &Pii<String>) -> Result<(), DatabaseError> {
+    Engine::open(url).await.map(drop)
+}
+
 /// Brings the schema up to date, as the owner. Others who migrate at the same time wait.
 ///
 /// # Errors
@@ -120,7 +128,15 @@ fn parse(url: &Pii<String>) -> Result<PgConnectOptions, DatabaseError> {
         return Err(DatabaseError::Url);
     }
     let options = PgConnectOptions::from_str(url).map_err(|_| DatabaseError::Url)?;
-    Ok(options.application_name("trunkline"))
+    let options = options.application_name("trunkline");
+    // What tenants keep crosses a network under TLS only, unless the URL says how else.
+    let host = options.get_host();
+    let here = options.get_socket().is_some()
+        || host.starts_with('/')
+        || host == "localhost"
+        || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    let told = url.contains("sslmode=") || url.contains("ssl-mode=");
+    Ok(if here || told { options } else { options.ssl_mode(PgSslMode::Require) })
 }
 
 /// A node's connections, with bounds on what a lost peer or a stuck writer can hold up.
