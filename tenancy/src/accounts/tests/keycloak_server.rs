@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use url::Url;
 
-use super::{Server, http, secrets_of_the_file};
+use super::{Server, http, secret_variables};
 
 const REALM_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/keycloak/trunkline-realm.json");
 /// A cold start takes 25 to 60 s on two cores.
@@ -123,7 +123,7 @@ fn command(home: &Path, port: u16, management: u16) -> Command {
         .env_clear()
         .envs(["PATH", "HOME", "JAVA_HOME"].iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
         .envs([("KC_BOOTSTRAP_ADMIN_USERNAME", ADMIN.0), ("KC_BOOTSTRAP_ADMIN_PASSWORD", ADMIN.1)])
-        .envs(secrets_of_the_file().into_iter().map(|(client, variable)| (variable, secret_of(client))))
+        .envs(secret_variables().into_iter().map(|(client, variable)| (variable, secret_of(client))))
         // A short life does not repay the second compiler.
         .env("JAVA_OPTS_APPEND", "-XX:TieredStopAtLevel=1")
         .stdin(Stdio::null())

@@ -55,8 +55,8 @@ fn http() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-/// Secrets of the clients of the realm file, by the client's name.
-fn secrets_of_the_file() -> HashMap<&'static str, String> {
+/// The variables of the realm file that hold its clients' secrets, by client.
+fn secret_variables() -> HashMap<&'static str, String> {
     [
         ("svc-telephony-gw", "TRUNKLINE_SVC_TELEPHONY_GW_SECRET"),
         ("svc-media", "TRUNKLINE_SVC_MEDIA_SECRET"),
