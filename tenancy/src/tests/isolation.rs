@@ -2,12 +2,15 @@
 
 use proto::{
     tenancy::v1::{
-        Agent, CreateAgentRequest, CreatePhoneNumberRequest, DeleteAgentRequest, DeletePhoneNumberRequest,
-        DeleteTenantRequest, GetAgentRequest, GetPhoneNumberRequest, GetTenantRequest,
-        ListAgentVersionsRequest, ListAgentsRequest, ListAuditEventsRequest, ListPhoneNumbersRequest,
-        PhoneNumber, PublishAgentRequest, ResumeTenantRequest, RollBackAgentRequest, SuspendTenantRequest,
-        Tenant, UpdateAgentRequest, UpdatePhoneNumberRequest, UpdateTenantRequest,
-        agent_service_server::AgentService as _, audit_service_server::AuditService as _,
+        Agent, CreateAgentRequest, CreateMemberRequest, CreatePhoneNumberRequest,
+        CreateServiceAccountRequest, DeleteAgentRequest, DeleteMemberRequest, DeletePhoneNumberRequest,
+        DeleteServiceAccountRequest, DeleteTenantRequest, GetAgentRequest, GetPhoneNumberRequest,
+        GetTenantRequest, ListAgentVersionsRequest, ListAgentsRequest, ListAuditEventsRequest,
+        ListMembersRequest, ListPhoneNumbersRequest, ListServiceAccountsRequest, Member, PhoneNumber,
+        PublishAgentRequest, ResumeTenantRequest, RollBackAgentRequest, RotateServiceAccountSecretRequest,
+        ServiceAccount, SuspendTenantRequest, Tenant, TenantRight, UpdateAgentRequest, UpdateMemberRequest,
+        UpdatePhoneNumberRequest, UpdateTenantRequest, agent_service_server::AgentService as _,
+        audit_service_server::AuditService as _, member_service_server::MemberService as _,
         phone_number_service_server::PhoneNumberService as _, tenant_service_server::TenantService as _,
     },
     types::v1::{Carrier, ErrorReason},
@@ -58,6 +61,31 @@ async fn every_rpc(bench: &Bench, tenant: &str) -> Vec<(&'static str, Result<(),
     call!(phone_number_service.list_phone_numbers, ListPhoneNumbersRequest { parent: t() });
     call!(phone_number_service.update_phone_number, UpdatePhoneNumberRequest { phone_number: Some(bound()) });
     call!(phone_number_service.delete_phone_number, DeletePhoneNumberRequest { name: number() });
+    let member = || Member {
+        name: format!("{}/members/1f0c", t()),
+        email: "ann@mail.example".into(),
+        right: TenantRight::Admin.into(),
+    };
+    let account = || ServiceAccount { right: TenantRight::Admin.into(), ..ServiceAccount::default() };
+    let reports = || format!("{}/serviceAccounts/reports", t());
+    call!(member_service.create_member, CreateMemberRequest { parent: t(), member: Some(member()) });
+    call!(member_service.list_members, ListMembersRequest { parent: t() });
+    call!(member_service.update_member, UpdateMemberRequest { member: Some(member()) });
+    call!(member_service.delete_member, DeleteMemberRequest { name: member().name });
+    call!(
+        member_service.create_service_account,
+        CreateServiceAccountRequest {
+            parent: t(),
+            service_account_id: "mine".into(),
+            service_account: Some(account())
+        }
+    );
+    call!(member_service.list_service_accounts, ListServiceAccountsRequest { parent: t() });
+    call!(
+        member_service.rotate_service_account_secret,
+        RotateServiceAccountSecretRequest { name: reports() }
+    );
+    call!(member_service.delete_service_account, DeleteServiceAccountRequest { name: reports() });
     call!(tenant_service.get_tenant, GetTenantRequest { name: t() });
     call!(tenant_service.update_tenant, UpdateTenantRequest { tenant: Some(tenant()) });
     call!(tenant_service.suspend_tenant, SuspendTenantRequest { name: t() });
@@ -87,7 +115,17 @@ pub async fn a_foreign_resource_is_not_there(bench: Bench) {
     bench.bind("+12025550111", "desk").await.unwrap();
     let before = bench.everything_of("acme").await;
     // The other tenant's ids under one's own name.
-    let own = ["list_agents", "list_audit_events", "list_phone_numbers", "get_tenant", "create_agent"];
+    let own = [
+        "list_agents",
+        "list_audit_events",
+        "list_phone_numbers",
+        "get_tenant",
+        "create_agent",
+        "list_members",
+        "delete_member",
+        "create_service_account",
+        "list_service_accounts",
+    ];
     for (method, answer) in every_rpc(&bench, "tenants/globex").await {
         let code = answer.err().map_or(Code::Ok, |status| status.code());
         if own.contains(&method) || method.ends_with("_tenant") {

@@ -5,6 +5,7 @@ mod accounts;
 mod agents;
 mod bench;
 mod isolation;
+mod members;
 mod numbers;
 mod on_postgres;
 mod on_sqlite;
@@ -57,6 +58,8 @@ suite! {
     tenants::the_log_tells_who_did_what,
     isolation::another_tenants_token_is_refused_everywhere_and_changes_nothing,
     isolation::a_foreign_resource_is_not_there,
+    members::one_attempt_at_a_time_makes_an_account,
+    members::making_an_account_goes_on_where_it_failed,
     repeats::a_hundred_repeats_at_once_make_one_resource,
     repeats::a_repeat_gets_the_same_answer_and_another_request_none,
     repeats::an_attempt_that_is_at_work_holds_its_id,
