@@ -199,6 +199,11 @@ impl Playout {
         self.utterances.front().map_or("", |utterance| utterance.text.as_str())
     }
 
+    /// The epoch of what is being said.
+    pub fn front_epoch(&self) -> Option<i64> {
+        self.utterances.front().map(|utterance| utterance.epoch)
+    }
+
     /// True while an utterance has audio that was handed on and not all of it was heard: the caller hears us.
     pub fn is_audible(&self) -> bool {
         self.utterances.front().is_some_and(|utterance| utterance.sent > 0)

@@ -32,8 +32,8 @@ const BEHIND_DELAY_MAX: Duration = Duration::from_secs(6);
 const WORDLESS_MAX: Duration = Duration::from_millis(3000);
 /// Speech shorter than this that brings no words is not asked about.
 const REPROMPT_SPEECH_MIN: Duration = Duration::from_millis(400);
-/// How long after speech without words the caller is asked to say it again.
-const REPROMPT_AFTER: Duration = Duration::from_millis(1800);
+/// Sound without a word for this long before we speak is noise.
+pub const NOISE_AFTER: Duration = Duration::from_millis(2000);
 
 /// What the agent does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -240,6 +240,12 @@ impl TurnTaker {
     fn agent_is(&mut self, agent: Agent, now: Instant) {
         if agent == Agent::Audible && self.agent != Agent::Audible {
             self.audible_at = Some(now);
+            self.overlap_decided |= self.wordless_since().is_some_and(|since| since + NOISE_AFTER <= now);
+        }
+        let was_heard = matches!(self.agent, Agent::Audible | Agent::Uninterruptible);
+        if was_heard && agent == Agent::Silent && self.finals.is_empty() && self.interim.is_empty() {
+            // What ended while we spoke and brought no words was no attempt to speak: nothing is asked about it.
+            self.ended = None;
         }
         self.agent = agent;
     }
@@ -270,6 +276,12 @@ impl TurnTaker {
     /// True while the caller speaks.
     pub fn is_speaking(&self) -> bool {
         self.onset.is_some()
+    }
+
+    /// Since when the caller's side has made sound without a word.
+    pub fn wordless_since(&self) -> Option<Instant> {
+        let silent = self.finals.is_empty() && self.interim.is_empty() && self.held.is_none();
+        self.onset.filter(|_| silent)
     }
 
     /// True while the caller has, or may have, the floor.
@@ -303,12 +315,16 @@ impl TurnTaker {
             return;
         }
         self.words_over = false;
+        if self.held.is_some() && self.config.barge_in_words_min > 1 && !self.says_enough(words) {
+            return;
+        }
         self.words_came(words, transcript.end, now);
     }
 
     /// False for words over the agent that do not take the floor: backchannels, and our own coming back.
     fn is_for_us(&self, words: &str) -> bool {
-        let overlapping = self.agent == Agent::Audible || self.held.is_some();
+        let overlapping =
+            matches!(self.agent, Agent::Audible | Agent::Uninterruptible) || self.held.is_some();
         if !overlapping {
             return true;
         }
@@ -320,12 +336,7 @@ impl TurnTaker {
         if self.held.take().is_some() {
             self.outputs.push_back(Output::BargeInConfirmed);
         } else if self.agent == Agent::Audible {
-            let count = words::content_words(words, &self.config.language, &self.config.backchannels);
-            let said = format!("{} {}", self.finals, self.interim);
-            if count >= self.config.barge_in_words_min
-                || words::content_words(&said, &self.config.language, &self.config.backchannels)
-                    >= self.config.barge_in_words_min
-            {
+            if self.says_enough(words) {
                 let onset = self.onset.or(self.ended.map(|(at, _)| at)).unwrap_or(now);
                 self.agent = Agent::Silent;
                 self.overlap_decided = true;
@@ -340,6 +351,13 @@ impl TurnTaker {
         if self.onset.is_none() && self.ended.is_none() {
             self.ended = Some((now, end));
         }
+    }
+
+    /// True if these words, or all of the overlap, are as many as it takes to take the floor.
+    fn says_enough(&self, words: &str) -> bool {
+        let count = |text: &str| words::content_words(text, &self.config.language, &self.config.backchannels);
+        let said = format!("{} {}", self.finals, self.interim);
+        count(words).max(count(&said)) >= self.config.barge_in_words_min
     }
 
     fn vendor_end(&mut self, text: String, end: Duration, now: Instant) {
@@ -468,7 +486,7 @@ impl TurnTaker {
         let longest = config.endpointing_delay_max;
         let longest = if self.behind { longest.max(BEHIND_DELAY_MAX) } else { longest };
         if self.finals.is_empty() && self.interim.is_empty() && !self.behind {
-            return at + REPROMPT_AFTER.min(longest);
+            return at + config.reprompt_delay.min(longest);
         }
         let settled = !self.finals.is_empty() && (self.is_covered(offset) || self.words_over);
         if !settled || config.transcriber_decides {

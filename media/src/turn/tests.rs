@@ -297,6 +297,29 @@ fn a_late_transcript_of_a_turn_that_is_over_is_not_said_again() {
 }
 
 #[test]
+fn a_floor_taken_by_sound_is_confirmed_by_as_many_words_as_the_agent_wants() {
+    let mut rig = Rig::new();
+    rig.taker.config.barge_in_words_min = 2;
+    rig.at(0, Input::Agent(Agent::Audible));
+    rig.started(1080, 1000);
+    assert!(matches!(rig.at(1120, Input::Tick)[..], [Output::BargeIn { .. }]));
+    rig.at(1120, Input::Agent(Agent::Silent));
+    assert_eq!(rig.words(1400, "parking", 1350), vec![]);
+    assert_eq!(rig.words(1700, "costs", 1650), vec![Output::BargeInConfirmed]);
+}
+
+#[test]
+fn over_a_line_that_must_finish_only_words_for_us_are_kept() {
+    let mut rig = Rig::new();
+    rig.taker.spoken("This call may be recorded for training.");
+    rig.at(0, Input::Agent(Agent::Uninterruptible));
+    rig.words(1000, "okay", 900);
+    rig.words(1500, "may be recorded for training", 1400);
+    assert_eq!(rig.at(5000, Input::Agent(Agent::Silent)), vec![]);
+    assert_eq!(rig.taker.wake_at(), None);
+}
+
+#[test]
 fn an_overlap_begins_when_both_can_be_heard() {
     let mut rig = Rig::new();
     rig.started(1080, 1000);
