@@ -43,12 +43,13 @@ check: system tools ## Format, lints, and the contracts' style and compatibility
 	$(call say,clippy)
 	@$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
 
-bench: system tools ## Turns and barge-in as the carrier sees them, VAD, retrieval; BIN=FILE measures that binary's calls only
+bench: system tools ## Turns, preemption and barge-in as the carrier sees them, VAD, retrieval; BIN=FILE measures that binary's calls only
 	@if [ -z '$(BIN)' ]; then \
 		echo "==> building for release (many minutes the first time)" >&2; \
 		$(CARGO) build $(CARGO_FLAGS) --release --bin trunkline --example vad_cost --example search_bench; \
 	fi
 	@python3 tests/bench/turn_latency.py --bin '$(or $(BIN),$(RELEASE)/trunkline)'
+	@python3 tests/bench/preemption.py --bin '$(or $(BIN),$(RELEASE)/trunkline)'
 	@python3 tests/bench/barge_in.py --bin '$(or $(BIN),$(RELEASE)/trunkline)'
 	@if [ -z '$(BIN)' ]; then \
 		echo; $(RELEASE)/examples/vad_cost; \

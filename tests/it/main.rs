@@ -11,6 +11,7 @@ mod drain;
 mod faults;
 mod heard;
 mod hops;
+mod keys;
 mod media_socket;
 mod sandbox;
 mod tidy;
@@ -37,6 +38,7 @@ fn main() {
         drain::trials(),
         commands::trials(),
         hops::trials(),
+        keys::trials(),
         tidy::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit();
