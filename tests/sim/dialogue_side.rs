@@ -177,7 +177,7 @@ impl DialogueSide {
             }
             Output::ReplyFailed { epoch, failure } => {
                 hub.counts.failed_replies += 1;
-                let (apology, detail) = ("I am sorry something went wrong.".to_owned(), failure.detail);
+                let (apology, detail) = (hub.truth.apology.clone(), failure.detail);
                 let failed = pipeline::Input::ReplyFailed { epoch, apology, detail, fatal: failure.is_fatal };
                 self.send(failed, hub);
             }

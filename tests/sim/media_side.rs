@@ -131,6 +131,9 @@ impl MediaSide {
             at += if known { Duration::from_millis(1) } else { self.chance.ms(150, 700) };
             let text: Vec<String> = (0..count).map(|_| hub.truth.words.make(owner)).collect();
             let text = text.join(" ") + ".";
+            if purpose == Purpose::Apology {
+                hub.truth.apology.clone_from(&text);
+            }
             let fails = if known { 0.0 } else { hub.plan.often(0.0, 0.01, 0.05) };
             if self.chance.happens(fails) {
                 if purpose == Purpose::Greeting {

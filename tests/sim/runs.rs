@@ -99,7 +99,8 @@ pub fn many(count: u64) -> bool {
 /// One call with its log; true if nothing was wrong.
 pub fn one(seed: u64, mutation: Option<Mutation>) -> bool {
     let outcome = world::run(seed, mutation, true, origin());
-    print!("{}", outcome.log);
+    // A reader who has seen enough may close the pipe.
+    let _ = std::io::Write::write_all(&mut std::io::stdout(), outcome.log.as_bytes());
     println!("sim: seed={seed} violations={}", outcome.violations.len());
     outcome.violations.is_empty()
 }

@@ -74,13 +74,15 @@ pub struct Truth {
     pub fillers: BTreeSet<usize>,
     /// Lines after which the call ends.
     pub last_lines: BTreeSet<usize>,
+    /// What the agent says when something went wrong.
+    pub apology: String,
     /// A filler is there to be said.
     pub can_fill: bool,
     /// The synthesizer is gone for good.
     pub voiceless: bool,
     sounds: Vec<Sound>,
     heard: Vec<Heard>,
-    /// Where each utterance of ours stands: the place after the last word that began.
+    /// Where each utterance of ours stands: the place after the last word that was played to its end.
     positions: BTreeMap<Owner, usize>,
     /// The utterance that is being heard, fillers aside.
     voice: Option<Owner>,
@@ -163,6 +165,10 @@ impl Truth {
                 self.word_began(word, at);
             }
         }
+        if whole {
+            let position = self.positions.entry(word.owner).or_default();
+            *position = word.place + 1;
+        }
     }
 
     fn is_filler(&self, owner: Owner) -> bool {
@@ -179,18 +185,12 @@ impl Truth {
         let owner = word.owner;
         let place = self.positions.get(&owner).copied().unwrap_or(0);
         let slack = self.tolerance() + self.slack(owner);
-        let is_line = matches!(owner, Owner::Line(_));
-        if !(is_line && word.place == 0) {
-            if word.place > place + slack {
-                let detail = format!("{owner:?}: word {} came when word {place} was due", word.place);
-                self.violate(Invariant::OneVoice, at, detail);
-            }
-            if word.place + slack < place {
-                let detail = format!("{owner:?}: word {} came again, word {place} was due", word.place);
-                self.violate(Invariant::OneVoice, at, detail);
-            }
+        if matches!(owner, Owner::Line(_)) && word.place == 0 {
+            self.positions.insert(owner, 0);
+        } else if word.place > place + slack || word.place + slack < place {
+            let detail = format!("{owner:?}: word {} came when word {place} was due", word.place);
+            self.violate(Invariant::OneVoice, at, detail);
         }
-        self.positions.insert(owner, if is_line && word.place == 0 { 1 } else { place.max(word.place + 1) });
         if !self.is_filler(owner) {
             if self.voice != Some(owner) {
                 if let Some(before) = self.voice {

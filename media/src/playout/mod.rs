@@ -270,13 +270,12 @@ impl Playout {
         let utterance = self.of(epoch)?;
         // More text was owed than the vendor said it had spoken.
         (utterance.complete, utterance.final_mark) = (false, false);
-        let received = duration_of(utterance.received);
-        utterance.timeline.truncate(received);
+        utterance.timeline.truncate(duration_of(utterance.received));
         let keep = bytes_of(utterance.timeline.end()).clamp(utterance.sent, utterance.received);
         utterance.queue.truncate(keep - utterance.sent);
         utterance.received = keep;
         utterance.base = duration_of(keep);
-        let spoken = utterance.timeline.text_before(&utterance.text, duration_of(keep), Some(received)).len();
+        let spoken = utterance.timeline.text_before(&utterance.text, duration_of(keep), None).len();
         Some(utterance.text[spoken..].trim_start().to_owned())
     }
 

@@ -12,6 +12,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(15);
 /// Words that settled this long before the end of a call have reached the model.
 const WORDS_MAX: Duration = Duration::from_secs(15);
 
+/// Words that settle this long after they were said come too late for their turn.
+const WORDS_LATE: Duration = Duration::from_millis(1_500);
+
 /// What an utterance of the caller is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UtteranceKind {
@@ -64,7 +67,8 @@ impl Truth {
         for word in words {
             if let Owner::Caller(utterance) = word.owner {
                 self.known.insert(utterance);
-                if settled {
+                let end = self.utterances.iter().find(|u| u.number == utterance).map(|u| u.end);
+                if settled && end.is_some_and(|end| at < end + WORDS_LATE) {
                     self.settled.entry((utterance, word.place)).or_insert(at);
                 }
             }

@@ -133,12 +133,10 @@ impl Tts {
         let texts = state.texts;
         let words = words.into_iter().map(|word| Word { end: base + word.end, ..word }).collect::<Vec<_>>();
         let words_first = self.chance.happens(0.5);
-        if words_first && !words.is_empty() {
-            self.later(at, take, What::Words(words.clone()), hub);
-        }
         let lost = hub.plan.often(0.0, 0.02, 0.06);
         let stuck = hub.plan.often(0.0, 0.01, 0.03);
-        let mut rest = audio;
+        let (mut rest, mut position) = (audio, base);
+        let mut words = words.into_iter().peekable();
         while !rest.is_empty() {
             let length = self.chance.number(40, 400) as usize * CELL;
             let chunk = rest.split_to(length.min(rest.len()));
@@ -146,14 +144,25 @@ impl Tts {
                 at += self.chance.ms(500, 5_000);
             }
             let playing = Duration::from_micros(chunk.len() as u64 * 125);
-            self.later(at, take, What::Audio(chunk), hub);
-            if self.chance.happens(lost) {
-                self.later(at + Duration::from_millis(1), take, What::Lost, hub);
+            position += playing;
+            let mut ended = Vec::new();
+            while let Some(word) = words.next_if(|word| word.end <= position) {
+                ended.push(word);
             }
-            at += playing / self.speed;
-        }
-        if !words_first && !words.is_empty() {
-            self.later(at, take, What::Words(words), hub);
+            let wait = if words_first { Duration::ZERO } else { Duration::from_millis(2) };
+            if !words_first {
+                self.later(at, take, What::Audio(chunk.clone()), hub);
+            }
+            if !ended.is_empty() {
+                self.later(at + wait, take, What::Words(ended), hub);
+            }
+            if words_first {
+                self.later(at, take, What::Audio(chunk), hub);
+            }
+            if self.chance.happens(lost) {
+                self.later(at + Duration::from_millis(5), take, What::Lost, hub);
+            }
+            at += (playing / self.speed).max(wait);
         }
         if let Some(state) = self.takes.get_mut(&take) {
             state.ready = at;
