@@ -11,9 +11,10 @@ use crate::{
     caller::Caller,
     chance::Chance,
     hub::{Event, FromCarrier, Hub, Line},
-    sound::{FRAME, Reader, SILENCE, loudness},
+    sound::{CELL, FRAME, Reader, SILENCE, loudness},
 };
 
+const QUIET: [u8; CELL] = [SILENCE; CELL];
 const FRAME_TIME: Duration = Duration::from_millis(20);
 /// The way from the agent's voice at the caller's ear back to us.
 const ECHO_DELAY_FRAMES: usize = 4;
@@ -90,8 +91,11 @@ impl Carrier {
         self.playout.advance(hub.now);
         let heard = &self.playout.heard()[self.read..];
         let (mut at, mut loud) = (self.read, 0);
-        for chunk in heard.chunks(8) {
+        for chunk in heard.chunks(CELL) {
             at += chunk.len();
+            if chunk == QUIET && self.reader.is_between() {
+                continue;
+            }
             let played = Duration::from_micros(at as u64 * 125);
             self.reader.read(chunk, |cell| {
                 hub.truth.heard_cell(cell, played);

@@ -18,7 +18,7 @@ impl Chance {
 
     /// True this often; 0 to 1.
     pub fn happens(&mut self, probability: f64) -> bool {
-        self.0.random::<f64>() < probability
+        probability > 0.0 && self.0.random::<f64>() < probability
     }
 
     /// From `low` to `high`, both included.

@@ -70,7 +70,8 @@ pub enum FromCarrier {
 struct Due {
     at: Duration,
     number: u64,
-    event: Event,
+    /// Boxed: the queue moves it about.
+    event: Box<Event>,
 }
 
 impl PartialEq for Due {
@@ -163,7 +164,7 @@ impl Hub {
     /// Lets this happen at a time.
     pub fn at(&mut self, at: Duration, event: Event) {
         self.number += 1;
-        self.queue.push(Reverse(Due { at: at.max(self.now), number: self.number, event }));
+        self.queue.push(Reverse(Due { at: at.max(self.now), number: self.number, event: Box::new(event) }));
     }
 
     /// Lets this happen after a while.
@@ -199,7 +200,7 @@ impl Hub {
     pub fn next(&mut self) -> Option<Event> {
         let Reverse(due) = self.queue.pop()?;
         self.now = due.at;
-        Some(due.event)
+        Some(*due.event)
     }
 
     /// True if this rule is broken.

@@ -18,7 +18,7 @@ use proto::{
         stream_call_response as down,
     },
     to_wire,
-    types::v1::{AudioFrame, EndReason, call_event},
+    types::v1::{AudioFrame, CallEvent, EndReason, call_event},
 };
 
 use crate::{
@@ -324,7 +324,11 @@ impl MediaSide {
             Output::Speak { take, text } => self.tts.command(tts::Command::Speak { take, text }, hub),
             Output::SpeakEnd { take } => self.tts.command(tts::Command::Finish { take }, hub),
             Output::SpeakCancel { take } => self.tts.command(tts::Command::Cancel { take }, hub),
-            Output::Event { event, .. } => count(&event, hub),
+            Output::Event { epoch, offset, event } => {
+                count(&event, hub);
+                let event = CallEvent { offset: Some(to_wire(offset)), event: Some(event) };
+                self.respond(epoch, down::Event::CallEvent(event), hub);
+            }
             output => self.converse(output, hub),
         }
     }

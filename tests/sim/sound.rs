@@ -56,6 +56,11 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// True outside of a cell.
+    pub fn is_between(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// The cells that these bytes complete.
     pub fn read(&mut self, bytes: &[u8], mut found: impl FnMut(Cell)) {
         for &byte in bytes {

@@ -87,6 +87,7 @@ pub struct Truth {
     /// The utterance that is being heard, fillers aside.
     voice: Option<Owner>,
     left: BTreeSet<Owner>,
+    takes: BTreeMap<Owner, usize>,
     last_heard: Option<Duration>,
     cancelled: BTreeMap<i64, Duration>,
     confirmed: BTreeSet<i64>,
@@ -97,7 +98,7 @@ pub struct Truth {
     over: bool,
     utterances: Vec<Utterance>,
     pending: Option<Pending>,
-    known: BTreeSet<usize>,
+    known: BTreeMap<usize, Duration>,
     settled: BTreeMap<(usize, usize), Duration>,
     asked: BTreeSet<(usize, usize)>,
     snapshots: Vec<(i64, Vec<Word>)>,
@@ -176,15 +177,24 @@ impl Truth {
     }
 
     /// Words by which an estimate of what was heard may be wrong.
-    fn tolerance(&self) -> usize {
-        if self.word_times { 1 } else { 2 }
+    fn tolerance(&self, owner: Owner) -> usize {
+        // Without times each new take starts from an estimate of its own.
+        if self.word_times { 1 } else { 2 + self.takes.get(&owner).copied().unwrap_or(0) }
+    }
+
+    /// The synthesizer is asked once more for a part of what it has begun to speak.
+    pub fn spoken_again(&mut self, text: &str) {
+        let owner = self.words.of_text(text).next().map(|word| word.owner);
+        if let Some(owner) = owner {
+            *self.takes.entry(owner).or_default() += 1;
+        }
     }
 
     fn word_began(&mut self, word: Word, at: Duration) {
         self.checks(Invariant::OneVoice);
         let owner = word.owner;
         let place = self.positions.get(&owner).copied().unwrap_or(0);
-        let slack = self.tolerance() + self.slack(owner);
+        let slack = self.tolerance(owner) + self.slack(owner);
         if matches!(owner, Owner::Line(_)) && word.place == 0 {
             self.positions.insert(owner, 0);
         } else if word.place > place + slack || word.place + slack < place {
@@ -373,7 +383,13 @@ impl Truth {
             return;
         };
         self.checks(Invariant::ClearFirst);
-        let effects = |output: &Output| !matches!(output, Output::Event { .. } | Output::Finalize);
+        // Audio that was decided before may leave before it.
+        let effects = |output: &Output| {
+            !matches!(
+                output,
+                Output::Event { .. } | Output::Finalize | Output::Frame { .. } | Output::Mark { .. }
+            )
+        };
         if let Some(before) = outputs[..clear].iter().find(|output| effects(output)) {
             self.violate(Invariant::ClearFirst, at, format!("before the clear came {before:?}"));
         }

@@ -15,8 +15,9 @@ const FILLERS_AFTER: [Duration; 2] = [Duration::from_millis(800), Duration::from
 const FILLER_AGAIN: Duration = Duration::from_millis(3000);
 /// How long before the maximum duration the caller is warned.
 const WARNING_BEFORE: Duration = Duration::from_secs(30);
-/// The warning waits this long where it is not certain who has the floor.
-const WARNING_AGAIN: Duration = Duration::from_secs(1);
+/// How often the warning looks for a free floor. It never waits in line behind a reply: its epoch is the newer one, and
+/// whoever sees it drops what is left of the reply.
+const WARNING_AGAIN: Duration = Duration::from_millis(200);
 /// Prompts before a silent caller's call is ended.
 const IDLE_PROMPTS: usize = 2;
 /// Keys of one entry; what comes on top is dropped.
@@ -120,8 +121,12 @@ impl Pipeline {
         if due(&mut self.waits.end_at, now) {
             return self.end_with(Purpose::DurationGoodbye, EndReason::MaxDuration, now);
         }
-        let busy = self.taken.is_some() || self.reply.as_ref().is_some_and(|reply| reply.tentative.is_some());
-        if busy && let Some(at) = self.waits.warn_at.as_mut().filter(|at| **at <= now) {
+        let free = self.reply.is_none()
+            && self.playout.is_empty()
+            && self.taken.is_none()
+            && self.waits.keys.is_empty()
+            && !self.turn.is_callers();
+        if !free && let Some(at) = self.waits.warn_at.as_mut().filter(|at| **at <= now) {
             *at = now + WARNING_AGAIN;
         }
         if due(&mut self.waits.warn_at, now)

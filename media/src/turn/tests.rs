@@ -68,7 +68,8 @@ fn text_of(outputs: &[Output]) -> Option<&str> {
 
 #[test]
 fn waits_longer_for_a_transcriber_that_is_behind_and_only_for_that_turn() {
-    let partial = |end| Transcript { text: "can".into(), is_final: false, utterance_over: false, end: ms(end) };
+    let partial =
+        |end| Transcript { text: "can".into(), is_final: false, utterance_over: false, end: ms(end) };
     let mut rig = Rig::new();
     rig.started(80, 0);
     rig.ended(1100, 1000);

@@ -63,7 +63,7 @@ impl Truth {
             self.checks(Invariant::HistoryEqualsHeard);
             let told = told.get(&epoch).copied().unwrap_or(0);
             let played = heard.get(&epoch).map_or(0, BTreeSet::len);
-            let tolerance = self.tolerance() + self.slack(Owner::Reply(epoch));
+            let tolerance = self.tolerance(Owner::Reply(epoch)) + self.slack(Owner::Reply(epoch));
             if told.abs_diff(played) > tolerance {
                 let when = if asked == i64::MAX { "at the end".into() } else { format!("for reply {asked}") };
                 let detail =
@@ -100,7 +100,7 @@ impl Truth {
             let sayings =
                 self.heard.iter().filter(|heard| heard.word.owner == owner && heard.word.place == 0);
             let clears = self.clears.len();
-            let tolerance = self.tolerance() * (sayings.count() + clears).max(1) + self.slack(owner);
+            let tolerance = self.tolerance(owner) * (sayings.count() + clears).max(1) + self.slack(owner);
             if told.abs_diff(played) > tolerance {
                 let detail = format!("the history has {told} words of line {line}, {played} were heard");
                 self.violate(Invariant::HistoryEqualsHeard, now, detail);

@@ -15,6 +15,9 @@ const WORDS_MAX: Duration = Duration::from_secs(15);
 /// Words that settle this long after they were said come too late for their turn.
 const WORDS_LATE: Duration = Duration::from_millis(1_500);
 
+/// Speech shorter than this that brings no words is not asked about.
+const SHORT: Duration = Duration::from_millis(460);
+
 /// What an utterance of the caller is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UtteranceKind {
@@ -42,6 +45,8 @@ pub(super) struct Pending {
     /// The utterance; none for keys.
     number: Option<usize>,
     since: Duration,
+    /// Too short to be asked about if there are no words.
+    short: bool,
     /// The agent spoke meanwhile: this, which is no answer.
     over: Option<Owner>,
 }
@@ -58,7 +63,7 @@ impl Truth {
     /// The caller pressed a key: the entry is over after a while, or with this one.
     pub fn key(&mut self, at: Duration, terminator: bool, timeout: Duration) {
         let since = if terminator { at } else { at + timeout };
-        self.pending = Some(Pending { number: None, since, over: None });
+        self.pending = Some(Pending { number: None, since, short: false, over: None });
     }
 
     /// The transcriber has told media's core these words.
@@ -66,7 +71,7 @@ impl Truth {
         let words: Vec<_> = self.words.of_text(text).collect();
         for word in words {
             if let Owner::Caller(utterance) = word.owner {
-                self.known.insert(utterance);
+                self.known.entry(utterance).or_insert(at);
                 let end = self.utterances.iter().find(|u| u.number == utterance).map(|u| u.end);
                 if settled && end.is_some_and(|end| at < end + WORDS_LATE) {
                     self.settled.entry((utterance, word.place)).or_insert(at);
@@ -89,13 +94,20 @@ impl Truth {
             return;
         }
         let pending = pending.clone();
-        let known = pending.number.is_none_or(|number| self.known.contains(&number));
+        let known = pending.number.is_none_or(|number| self.known.contains_key(&number));
         if pending.over.is_some() && !known {
             // Nobody can know that something was said under our own voice.
             self.pending = None;
             return;
         }
-        if now > pending.since + ANSWER_MAX {
+        // Nobody asks about a short sound without words: it may have been a cough.
+        let short = pending.number.filter(|_| pending.short).map(|number| self.known.get(&number));
+        let noticed = match short {
+            Some(None) => return,
+            Some(Some(at)) => *at,
+            None => Duration::ZERO,
+        };
+        if now > pending.since.max(noticed) + ANSWER_MAX {
             let what = match pending.number {
                 Some(number) => format!("utterance {number} of the caller was not answered"),
                 None => "keys of the caller were not answered".to_owned(),
@@ -104,7 +116,8 @@ impl Truth {
             return self.violate(Invariant::EveryTurnEnds, now, what);
         }
         let coughed = self.utterances.last().map_or(Duration::ZERO, |last| last.end);
-        let quiet = now.saturating_sub(self.last_heard.unwrap_or_default().max(pending.since).max(coughed));
+        let quiet = now
+            .saturating_sub(self.last_heard.unwrap_or_default().max(pending.since).max(coughed).max(noticed));
         if quiet > SILENCE_MAX && self.can_fill && !self.voiceless {
             let detail = format!("silent since {:.3} s", (now - quiet).as_secs_f64());
             self.violate(Invariant::NoSilence, now, detail);
@@ -123,7 +136,8 @@ impl Truth {
         let over = self
             .voice
             .filter(|_| self.last_heard.is_some_and(|heard| heard + Duration::from_millis(300) > last.start));
-        self.pending = Some(Pending { number: Some(last.number), since: last.end, over });
+        let short = last.end.saturating_sub(last.start) < SHORT;
+        self.pending = Some(Pending { number: Some(last.number), since: last.end, short, over });
         for invariant in [Invariant::EveryTurnEnds, Invariant::NoSilence] {
             self.checks(invariant);
         }

@@ -121,6 +121,9 @@ impl Tts {
         if before.done {
             return self.later(hub.now + Duration::from_millis(1), take, What::Lost, hub);
         }
+        if take.number > 0 && before.texts == 0 {
+            hub.truth.spoken_again(text);
+        }
         let (audio, words) = self.speak(text, hub);
         let slow = hub.plan.often(0.005, 0.04, 0.1);
         let first =
