@@ -24,13 +24,16 @@ pub enum Invariant {
     ClearFirst,
     /// What the transcriber has settled of the caller's words reaches the model.
     WordsKept,
+    /// A caller who says no word is asked, and at last the call is ended: in an idle call nobody is silent for longer than
+    /// the agent's idle timeout and 5 s, whatever noise there is.
+    IdleIsNoticed,
     /// A line that must finish is played to its end unless the caller hangs up.
     LastLineHeard,
 }
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::HistoryEqualsHeard,
         Self::EveryTurnEnds,
         Self::NoStaleEffect,
@@ -40,6 +43,7 @@ impl Invariant {
         Self::TentativeLeavesNoTrace,
         Self::ClearFirst,
         Self::WordsKept,
+        Self::IdleIsNoticed,
         Self::LastLineHeard,
     ];
 
@@ -55,6 +59,7 @@ impl Invariant {
             Self::TentativeLeavesNoTrace => "tentative_leaves_no_trace",
             Self::ClearFirst => "clear_first",
             Self::WordsKept => "words_kept",
+            Self::IdleIsNoticed => "idle_is_noticed",
             Self::LastLineHeard => "last_line_heard",
         }
     }

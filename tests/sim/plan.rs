@@ -9,6 +9,7 @@ use crate::chance::Chance;
 const LANGUAGES: [&str; 4] = ["en", "en", "en-IN", "hi"];
 
 /// One call.
+#[derive(Debug, Clone)]
 pub struct Plan {
     /// The call's seed.
     pub seed: u64,

@@ -34,10 +34,12 @@ pub struct Outcome {
 /// Runs the call of this seed. `origin` is any instant: virtual time counts from it.
 pub fn run(seed: u64, mutation: Option<Mutation>, logs: bool, origin: Instant) -> Outcome {
     let plan = Plan::new(seed);
-    let word_times = plan.word_times;
+    let (word_times, idle_timeout) = (plan.word_times, plan.idle_timeout);
     let mut hub = Hub::new(plan, mutation, logs, origin);
     hub.truth.word_times = word_times;
-    hub.log("plan", || String::new());
+    hub.truth.idle_timeout = idle_timeout;
+    let drawn = format!("{:?}", hub.plan);
+    hub.log("plan", || drawn);
     let mut carrier = Carrier::new(&mut hub);
     let mut gateway = GatewaySide::new(&mut hub);
     let mut media = MediaSide::new(&mut hub);

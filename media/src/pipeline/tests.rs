@@ -694,3 +694,17 @@ fn a_warning_waits_for_the_end_of_the_reply() {
         rig.take_outputs().into_iter().filter(|output| matches!(output, Output::Heard { .. })).collect();
     assert_eq!(told, [heard(1, "one two three four"), heard(2, "Soon.")]);
 }
+
+#[test]
+fn noise_that_never_ends_does_not_keep_an_idle_call_open() {
+    let mut rig = Rig::new();
+    rig.core = Pipeline::new(Config { idle_timeout: Some(ms(5000)), ..Config::default() }, 0, rig.t);
+    rig.at(0, Input::Phrase(Purpose::IdlePrompt(0), phrase("Hello?")));
+    rig.sound = vec![0xFF; 160];
+    rig.at(4900, Input::Speech(Edge::SpeechStarted { at_ms: 4800 }));
+    rig.until(7700);
+    assert_eq!(frames(&rig.outputs), 0, "it may still be the caller");
+    rig.until(30_000);
+    assert_eq!(frames(&rig.outputs), 40, "the one prompt that there is, twice");
+    assert_eq!(rig.take_outputs().last(), Some(&Output::HangUp { reason: EndReason::CallerSilent }));
+}

@@ -103,13 +103,17 @@ impl Pipeline {
         } else {
             None
         };
+        let noise_after = self.turn.wordless_until();
         let idle = self.reply.is_none()
             && self.playout.is_empty()
-            && !self.turn.is_callers()
+            && (noise_after.is_some() || !self.turn.is_callers())
             && self.taken.is_none()
             && self.waits.keys.is_empty();
         self.waits.idle_at = match (idle, self.waits.idle_timeout) {
-            (true, Some(timeout)) => Some(self.waits.idle_at.unwrap_or(now + timeout)),
+            (true, Some(timeout)) => {
+                let at = self.waits.idle_at.unwrap_or(now + timeout);
+                Some(noise_after.map_or(at, |noise| noise.max(at)))
+            }
             _ => None,
         };
     }
@@ -161,16 +165,18 @@ impl Pipeline {
     fn idle(&mut self, now: Instant) {
         let count = self.waits.idle_count;
         self.waits.idle_count += 1;
-        let prompt = if count < IDLE_PROMPTS { self.phrase(Purpose::IdlePrompt(count)) } else { None };
-        match prompt {
-            Some(prompt) => self.say(&prompt, now),
-            None => {
-                self.ending.reason = Some(EndReason::CallerSilent);
-                match self.phrase(Purpose::IdleGoodbye) {
-                    Some(goodbye) => self.say(&goodbye, now),
-                    None => self.hang_up(EndReason::CallerSilent),
-                }
+        if count < IDLE_PROMPTS {
+            // Where the line could not be synthesised an earlier one is better than none, and waiting is better than the end.
+            let prompt = (0..=count).rev().find_map(|count| self.phrase(Purpose::IdlePrompt(count)));
+            if let Some(prompt) = prompt {
+                self.say(&prompt, now);
             }
+            return;
+        }
+        self.ending.reason = Some(EndReason::CallerSilent);
+        match self.phrase(Purpose::IdleGoodbye) {
+            Some(goodbye) => self.say(&goodbye, now),
+            None => self.hang_up(EndReason::CallerSilent),
         }
     }
 

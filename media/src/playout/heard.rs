@@ -30,6 +30,11 @@ fn letters(text: &str) -> usize {
 }
 
 impl Timeline {
+    /// No word yet; `is_timed` where the vendor is known to give times.
+    pub fn new(is_timed: bool) -> Self {
+        Self { ends: Vec::new(), is_timed }
+    }
+
     /// Adds words in order; `base` is where their audio begins within the utterance.
     pub fn extend(&mut self, words: &[Word], base: Duration) {
         let mut count = self.ends.last().map_or(0, |(count, _)| *count);

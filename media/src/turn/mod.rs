@@ -279,6 +279,14 @@ impl TurnTaker {
         self.onset.is_some() || self.held.is_some() || self.ended.is_some() || !self.finals.is_empty()
     }
 
+    /// Until when sound that is going on without a word may be the caller; after that it is noise, however long it lasts.
+    /// None where there is more to go by than sound.
+    pub fn wordless_until(&self) -> Option<Instant> {
+        let onset = self.onset.filter(|_| self.held.is_none())?;
+        let words = !self.finals.is_empty() || !self.interim.is_empty();
+        (!words).then(|| onset + WORDLESS_MAX)
+    }
+
     fn transcript(&mut self, transcript: &Transcript, now: Instant) {
         if transcript.end <= self.closed {
             return;

@@ -15,6 +15,8 @@ const WORDS_MAX: Duration = Duration::from_secs(15);
 /// Words that settle this long after they were said come too late for their turn.
 const WORDS_LATE: Duration = Duration::from_millis(1_500);
 
+/// How late a silence may be noticed: noise is taken for the caller for a while.
+const IDLE_GRACE: Duration = Duration::from_secs(5);
 /// Speech shorter than this that brings no words is not asked about.
 const SHORT: Duration = Duration::from_millis(460);
 
@@ -63,6 +65,7 @@ impl Truth {
     /// The caller pressed a key: the entry is over after a while, or with this one.
     pub fn key(&mut self, at: Duration, terminator: bool, timeout: Duration) {
         let since = if terminator { at } else { at + timeout };
+        self.last_key = since;
         self.pending = Some(Pending { number: None, since, short: false, over: None });
     }
 
@@ -88,6 +91,7 @@ impl Truth {
     /// 20 ms have passed.
     pub fn frame(&mut self, now: Duration) {
         self.note_utterances(now);
+        self.check_idle(now);
         let speaks = self.utterances.iter().rev().take(2).any(|u| u.start <= now && now < u.end);
         let Some(pending) = &self.pending else { return };
         if self.over || speaks || now < pending.since {
@@ -121,6 +125,24 @@ impl Truth {
         if quiet > SILENCE_MAX && self.can_fill && !self.voiceless {
             let detail = format!("silent since {:.3} s", (now - quiet).as_secs_f64());
             self.violate(Invariant::NoSilence, now, detail);
+        }
+    }
+
+    /// Nobody says anything, and nothing is due.
+    fn check_idle(&mut self, now: Duration) {
+        let Some(timeout) =
+            self.idle_timeout.filter(|_| !self.over && !self.voiceless && self.pending.is_none())
+        else {
+            return;
+        };
+        let said = self.utterances.last().map_or(Duration::ZERO, |last| last.end);
+        let last = said.max(self.last_heard.unwrap_or_default()).max(self.last_key);
+        if now > last + timeout && now <= last + timeout + Duration::from_millis(20) {
+            self.checks(Invariant::IdleIsNoticed);
+        }
+        if now > last + timeout + IDLE_GRACE {
+            let detail = format!("nobody said anything since {:.3} s", last.as_secs_f64());
+            self.violate(Invariant::IdleIsNoticed, now, detail);
         }
     }
 
