@@ -890,3 +890,35 @@ fn a_filler_breaks_the_silence_in_the_middle_of_a_reply() {
     rig.until(2800);
     assert_eq!(frames(&rig.outputs), 40, "0.8 s after it the filler, without any other event");
 }
+
+#[test]
+fn a_warning_waits_for_the_end_of_the_reply() {
+    let mut rig = Rig::new();
+    let config = Config { duration_max: Some(ms(62_000)), ..Config::default() };
+    rig.core = Pipeline::new(config, 0, rig.t);
+    rig.at(0, Input::Phrase(Purpose::DurationWarning, phrase("Soon.")));
+    rig.caller_says(29_500, 31_000, "Hello.");
+    rig.segment(31_400, 1, "one two three four");
+    rig.at(31_400, Input::ReplyDone { epoch: 1, end_call: false });
+    rig.audio(31_500, 1, 0, 2000);
+    rig.at(31_500, Input::SpeechDone { take: TAKE_1 });
+    rig.until(35_000);
+    let heard = |epoch, text: &str| Output::Heard { epoch, text: text.into(), interrupted: false };
+    let told: Vec<_> =
+        rig.take_outputs().into_iter().filter(|output| matches!(output, Output::Heard { .. })).collect();
+    assert_eq!(told, [heard(1, "one two three four"), heard(2, "Soon.")]);
+}
+
+#[test]
+fn noise_that_never_ends_does_not_keep_an_idle_call_open() {
+    let mut rig = Rig::new();
+    rig.core = Pipeline::new(Config { idle_timeout: Some(ms(5000)), ..Config::default() }, 0, rig.t);
+    rig.at(0, Input::Phrase(Purpose::IdlePrompt(0), phrase("Hello?")));
+    rig.sound = vec![0xFF; 160];
+    rig.at(4900, Input::Speech(Edge::SpeechStarted { at_ms: 4800 }));
+    rig.until(7700);
+    assert_eq!(frames(&rig.outputs), 0, "it may still be the caller");
+    rig.until(30_000);
+    assert_eq!(frames(&rig.outputs), 40, "the one prompt that there is, twice");
+    assert_eq!(rig.take_outputs().last(), Some(&Output::HangUp { reason: EndReason::CallerSilent }));
+}

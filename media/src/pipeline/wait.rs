@@ -251,16 +251,18 @@ impl Pipeline {
     fn idle(&mut self, now: Instant) {
         let count = self.waits.idle_count;
         self.waits.idle_count += 1;
-        let prompt = if count < IDLE_PROMPTS { self.phrase(Purpose::IdlePrompt(count)) } else { None };
-        match prompt {
-            Some(prompt) => self.say(Purpose::IdlePrompt(count), &prompt, now),
-            None => {
-                self.ending.reason = Some(EndReason::CallerSilent);
-                match self.phrase(Purpose::IdleGoodbye) {
-                    Some(goodbye) => self.say(Purpose::IdleGoodbye, &goodbye, now),
-                    None => self.hang_up(EndReason::CallerSilent),
-                }
+        if count < IDLE_PROMPTS {
+            // Where the line could not be synthesised an earlier one is better than none, and waiting is better than the end.
+            let prompt = (0..=count).rev().find_map(|count| self.phrase(Purpose::IdlePrompt(count)));
+            if let Some(prompt) = prompt {
+                self.say(Purpose::IdlePrompt(count), &prompt, now);
             }
+            return;
+        }
+        self.ending.reason = Some(EndReason::CallerSilent);
+        match self.phrase(Purpose::IdleGoodbye) {
+            Some(goodbye) => self.say(Purpose::IdleGoodbye, &goodbye, now),
+            None => self.hang_up(EndReason::CallerSilent),
         }
     }
 

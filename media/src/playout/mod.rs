@@ -124,6 +124,8 @@ struct Utterance {
 pub struct Playout {
     utterances: VecDeque<Utterance>,
     serial: u64,
+    /// The vendor has given word times in this call.
+    gives_times: bool,
     /// When everything handed on so far will have been played.
     play_end_at: Option<Instant>,
     /// The same, kept after the utterance is over.
@@ -160,7 +162,7 @@ impl Playout {
             on_hold: false,
             before: String::new(),
             text: String::new(),
-            timeline: Timeline::default(),
+            timeline: Timeline::new(self.gives_times),
             base: Duration::ZERO,
             queue: BytesMut::new(),
             received: 0,
@@ -211,6 +213,7 @@ impl Playout {
 
     /// Says what is there as a whole. A filler is said before what waits for its audio, anything else after all.
     pub fn say(&mut self, epoch: i64, kind: Kind, text: &str, words: &[Word], audio: &[u8], now: Instant) {
+        self.gives_times |= !words.is_empty();
         let mut utterance = self.utterance(epoch, kind);
         text.clone_into(&mut utterance.text);
         utterance.timeline.extend(words, Duration::ZERO);
@@ -255,6 +258,7 @@ impl Playout {
 
     /// Adds word times, relative to the start of the present take.
     pub fn words(&mut self, epoch: i64, words: &[Word]) {
+        self.gives_times |= !words.is_empty();
         if let Some(utterance) = self.of(epoch) {
             let base = utterance.base;
             utterance.timeline.extend(words, base);
@@ -275,13 +279,12 @@ impl Playout {
         let utterance = self.of(epoch)?;
         // More text was owed than the vendor said it had spoken.
         (utterance.complete, utterance.final_mark) = (false, false);
-        let received = duration_of(utterance.received);
-        utterance.timeline.truncate(received);
+        utterance.timeline.truncate(duration_of(utterance.received));
         let keep = bytes_of(utterance.timeline.end()).clamp(utterance.sent, utterance.received);
         utterance.queue.truncate(keep - utterance.sent);
         utterance.received = keep;
         utterance.base = duration_of(keep);
-        let spoken = utterance.timeline.text_before(&utterance.text, duration_of(keep), Some(received)).len();
+        let spoken = utterance.timeline.text_before(&utterance.text, duration_of(keep), None).len();
         Some(utterance.text[spoken..].trim_start().to_owned())
     }
 

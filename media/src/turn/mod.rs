@@ -26,8 +26,10 @@ use words::Ending;
 
 /// How far a transcript may end before the end of speech and still cover it: the VAD's chunk and the words' own edges.
 const COVER_TOLERANCE: Duration = Duration::from_millis(250);
-/// The longest wait for words that come late because the transcriber hears them again.
-const BEHIND_DELAY_MAX: Duration = Duration::from_secs(6);
+/// How long a transcriber that is back may take to hear again what it missed.
+const CATCH_UP: Duration = Duration::from_millis(2500);
+/// The longest wait for such words after the end of speech: with the first filler behind it no silence is over 4 s.
+const BEHIND_DELAY_MAX: Duration = Duration::from_millis(2900);
 /// Speech without a word for this long over a held floor is noise.
 const WORDLESS_MAX: Duration = Duration::from_millis(3000);
 /// Speech shorter than this that brings no words is not asked about.
@@ -170,8 +172,8 @@ pub struct TurnTaker {
     covered: Duration,
     /// No word came for a while, so nothing more will.
     words_over: bool,
-    /// The words of this turn come late.
-    behind: bool,
+    /// Words may come late until then.
+    behind_until: Option<Instant>,
     /// When the agent became audible: an overlap begins no earlier.
     audible_at: Option<Instant>,
     /// Where the last turn ended on the audio clock: late transcripts of it are not said again.
@@ -199,7 +201,7 @@ impl TurnTaker {
             transcript_at: None,
             covered: Duration::ZERO,
             words_over: false,
-            behind: false,
+            behind_until: None,
             audible_at: None,
             closed: Duration::ZERO,
             likely: None,
@@ -230,7 +232,7 @@ impl TurnTaker {
             Input::VendorEndOfTurn { text, end } => self.vendor_end(text, end, now),
             Input::VendorLikelyEndOfTurn { text, end } => self.vendor_likely(text, end),
             Input::VendorTurnResumed => self.not_likely(),
-            Input::TranscriberBehind => self.behind = true,
+            Input::TranscriberBehind => self.behind_until = Some(now + CATCH_UP),
             Input::Agent(agent) => self.agent_is(agent, now),
             Input::Tick => {}
         }
@@ -484,13 +486,15 @@ impl TurnTaker {
     fn end_of_turn_at(&self, at: Instant, offset: Duration) -> Instant {
         let config = &self.config;
         let longest = config.endpointing_delay_max;
-        let longest = if self.behind { longest.max(BEHIND_DELAY_MAX) } else { longest };
-        if self.finals.is_empty() && self.interim.is_empty() && !self.behind {
-            return at + config.reprompt_delay.min(longest);
+        // What the transcriber hears again ends no turn before its time, and no later than the longest silence allows.
+        let behind = self.behind_until.map(|until| until.min(at + BEHIND_DELAY_MAX.max(longest)));
+        let at_last = |delay: Duration| behind.map_or(at + delay, |until| until.max(at + delay));
+        if self.finals.is_empty() && self.interim.is_empty() {
+            return at_last(config.reprompt_delay.min(longest));
         }
         let settled = !self.finals.is_empty() && (self.is_covered(offset) || self.words_over);
         if !settled || config.transcriber_decides {
-            return at + longest;
+            return at_last(longest);
         }
         let delay = match words::ending(&self.finals, &config.language) {
             Ending::Question => config.endpointing_delay_question,
@@ -508,7 +512,7 @@ impl TurnTaker {
         join(&mut text, &interim);
         self.ended = None;
         self.words_over = false;
-        self.behind = false;
+        self.behind_until = None;
         if self.likely.take().is_some_and(|likely| likely != text) {
             self.outputs.push_back(Output::TurnResumed);
         }
