@@ -8,7 +8,7 @@ use std::{
 use proto::types::v1::CallContext;
 use telephony_gw::{
     call::{Call, Input, Output, Patience},
-    wire::{self, Command, Format, Media, Playout},
+    wire::{self, Format, Media, Playout},
 };
 
 use crate::{
@@ -72,7 +72,6 @@ impl GatewaySide {
             match output {
                 Output::OpenMedia(first) => hub.send(Line::GatewayToMedia, Event::ToMedia(first)),
                 Output::ToMedia(request) => hub.send(Line::GatewayToMedia, Event::ToMedia(request)),
-                Output::ToCarrier(Command::Clear) if hub.breaks(Mutation::IgnoreClear) => {}
                 Output::ToCarrier(command) => hub.send(Line::GatewayToCarrier, Event::ToCarrier(command)),
                 Output::CloseCarrier => hub.send(Line::GatewayToCarrier, Event::CarrierClosed),
                 Output::Ended { reason, .. } => {

@@ -81,7 +81,7 @@ impl MediaSide {
         }
         let config = pipeline::Config {
             turn,
-            idle_timeout: hub.plan.idle_timeout,
+            idle_timeout: hub.plan.idle_timeout.filter(|_| !hub.breaks(Mutation::NoIdleTimeout)),
             duration_max: hub.plan.duration_max,
             dtmf_timeout: hub.plan.dtmf_timeout,
             dtmf_terminator: Some('#'),
@@ -233,9 +233,7 @@ impl MediaSide {
                 self.caller_audio(frame, hub);
                 None
             }
-            up::Event::MarkReached(mark) if mark.cleared && !hub.breaks(Mutation::TrustClearedMarks) => {
-                Some(Input::MarkCleared(mark.name))
-            }
+            up::Event::MarkReached(mark) if mark.cleared => Some(Input::MarkCleared(mark.name)),
             up::Event::MarkReached(mark) => Some(Input::MarkReached(mark.name)),
             up::Event::Dtmf(dtmf) => dtmf.digit.chars().next().map(Input::Key),
             up::Event::Stop(_) => {
@@ -313,7 +311,11 @@ impl MediaSide {
                 let frame = AudioFrame { sequence, audio_offset: Some(to_wire(offset)), payload };
                 self.respond(epoch, down::Event::Audio(frame), hub);
             }
+            Output::Mark { name, .. } if hub.breaks(Mutation::EarlyMarks) => {
+                hub.after(Duration::from_millis(1), Event::Media(Input::MarkReached(name)));
+            }
             Output::Mark { epoch, name } => self.respond(epoch, down::Event::Mark(Mark { name }), hub),
+            Output::Clear { .. } if hub.breaks(Mutation::IgnoreClear) => {}
             Output::Clear { epoch } => {
                 let lag = hub.now.saturating_sub(self.newest);
                 hub.truth.clear_decided(epoch, hub.now, lag);
@@ -337,7 +339,6 @@ impl MediaSide {
         use dialogue::conversation::Input as To;
         let to = match output {
             Output::UserTurn { epoch, text, tentative } => {
-                let tentative = tentative && !hub.breaks(Mutation::TakeTentativeForCertain);
                 if tentative {
                     hub.counts.tentative += 1;
                     self.tentative = Some((epoch, text.clone()));
@@ -345,6 +346,7 @@ impl MediaSide {
                     hub.counts.turns += 1;
                     hub.truth.confirmed(epoch, &text);
                 }
+                let tentative = tentative && !hub.breaks(Mutation::TakeTentativeForCertain);
                 To::UserTurn { epoch, text, tentative }
             }
             Output::Confirm { epoch } => {

@@ -7,9 +7,9 @@ use crate::invariants::Invariant;
 pub enum Mutation {
     /// What was heard of a cut reply is not told to dialogue.
     SwallowHeard,
-    /// A mark that came back because of a clear counts as played.
-    TrustClearedMarks,
-    /// The gateway sends no clear.
+    /// A mark comes back when it is sent, not when what is before it was played.
+    EarlyMarks,
+    /// Media's clears are lost.
     IgnoreClear,
     /// Media sends its clear after all else that it decided.
     LateClear,
@@ -33,6 +33,8 @@ pub enum Mutation {
     DeafToTime,
     /// The end of a turn is waited for ten minutes.
     WaitForEver,
+    /// The agent's idle timeout is lost.
+    NoIdleTimeout,
     /// Words that the caller says over us are dropped.
     LoseWordsOverUs,
     /// The call is ended in the middle of its last line.
@@ -41,9 +43,9 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them, with what they are called and the invariant that they are made for.
-    pub const ALL: [(Self, &'static str, Invariant); 16] = [
+    pub const ALL: [(Self, &'static str, Invariant); 17] = [
         (Self::SwallowHeard, "swallow_heard", Invariant::HistoryEqualsHeard),
-        (Self::TrustClearedMarks, "trust_cleared_marks", Invariant::HistoryEqualsHeard),
+        (Self::EarlyMarks, "early_marks", Invariant::HistoryEqualsHeard),
         (Self::IgnoreClear, "ignore_clear", Invariant::NoStaleEffect),
         (Self::LateClear, "late_clear", Invariant::ClearFirst),
         (Self::DropCancel, "drop_cancel", Invariant::NoStaleEffect),
@@ -56,6 +58,7 @@ impl Mutation {
         (Self::NoFillers, "no_fillers", Invariant::NoSilence),
         (Self::DeafToTime, "deaf_to_time", Invariant::EveryTurnEnds),
         (Self::WaitForEver, "wait_for_ever", Invariant::EveryTurnEnds),
+        (Self::NoIdleTimeout, "no_idle_timeout", Invariant::IdleIsNoticed),
         (Self::LoseWordsOverUs, "lose_words_over_us", Invariant::WordsKept),
         (Self::BreakOffLastLine, "break_off_last_line", Invariant::LastLineHeard),
     ];
