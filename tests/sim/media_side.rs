@@ -85,6 +85,7 @@ impl MediaSide {
             duration_max: hub.plan.duration_max,
             dtmf_timeout: hub.plan.dtmf_timeout,
             dtmf_terminator: Some('#'),
+            lines: pipeline::Lines::default(),
         };
         let mut side = Self {
             core: Pipeline::new(config, 0, hub.instant()),
