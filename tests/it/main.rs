@@ -11,6 +11,7 @@ mod drain;
 mod faults;
 mod heard;
 mod hops;
+mod keys;
 mod kills;
 mod media_socket;
 mod sandbox;
@@ -41,6 +42,7 @@ fn main() {
         commands::trials(),
         hops::trials(),
         suspension::trials(),
+        keys::trials(),
         tidy::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit();
