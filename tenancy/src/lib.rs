@@ -101,8 +101,8 @@ pub enum DatabaseError {
     Roles(String),
     /// The schema does not fit this version of the program.
     #[error(
-        "the database's schema is version {found} and this program needs {wanted} or the one after it; run \
-         `trunkline migrate` of the newer of both"
+        "the database's schema is version {found}, and this program works with {wanted} and the one after it; run `trunkline \
+         migrate`, or upgrade this node if the schema is the newer one"
     )]
     Schema {
         /// What is there; 0 when nothing is.

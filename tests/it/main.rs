@@ -11,6 +11,7 @@ mod drain;
 mod faults;
 mod heard;
 mod hops;
+mod keys;
 mod kills;
 mod media_socket;
 mod rpcs;
@@ -42,6 +43,7 @@ fn main() {
         commands::trials(),
         hops::trials(),
         suspension::trials(),
+        keys::trials(),
         tidy::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit();

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use prost_types::Duration;
 use proto::tenancy::v1 as wire;
 
-use super::{Document, Model, Phrases, Turn, Voice};
+use super::{Document, Line, Model, Phrases, Turn, Voice};
 use crate::{seed, wire::Wrong};
 
 const VOICE_VENDORS: &[&str] = &["cartesia"];
@@ -35,6 +35,10 @@ const DURATIONS_MS: &[(&str, RangeInclusive<u64>)] = &[
     ("turn.false_barge_in_timeout", 200..=5000),
     ("turn.idle_timeout", 2000..=120_000),
     ("turn.dtmf_timeout", 500..=20_000),
+    ("turn.reprompt_delay", 300..=10_000),
+    ("turn.goodbye_timeout", 500..=30_000),
+    ("phrases.filler_delays", 200..=20_000),
+    ("phrases.duration_warning_before", 5000..=600_000),
     ("call_duration_max", 10_000..=14_400_000),
 ];
 
@@ -159,6 +163,8 @@ impl Check {
                 default.false_barge_in_timeout_ms,
             ),
             dtmf_timeout_ms: duration("dtmf_timeout", turn.dtmf_timeout, default.dtmf_timeout_ms),
+            reprompt_delay_ms: duration("reprompt_delay", turn.reprompt_delay, default.reprompt_delay_ms),
+            goodbye_timeout_ms: duration("goodbye_timeout", turn.goodbye_timeout, default.goodbye_timeout_ms),
             idle_timeout_ms: self.duration("turn.idle_timeout", turn.idle_timeout),
             barge_in_words_min: self.number(
                 "turn.barge_in_words_min",
@@ -193,6 +199,20 @@ impl Check {
         ] {
             self.text(name, line, 0, LINE_MAX_BYTES);
         }
+        let default = Phrases::default();
+        let filler_delays_ms = self.filler_delays(phrases.filler_delays, default.filler_delays_ms);
+        let warning_before =
+            self.duration("phrases.duration_warning_before", phrases.duration_warning_before);
+        let mut uninterruptible = Vec::new();
+        for (at, line) in phrases.uninterruptible.into_iter().enumerate() {
+            match Line::from_wire(line) {
+                Some(line) if !uninterruptible.contains(&line) => uninterruptible.push(line),
+                _ => self.refuse(
+                    &format!("phrases.uninterruptible[{at}]"),
+                    "must be a line of the contract's, named once, such as LINE_GREETING",
+                ),
+            }
+        }
         Phrases {
             fillers: phrases.fillers,
             idle_prompts: phrases.idle_prompts,
@@ -200,7 +220,26 @@ impl Check {
             reprompt: phrases.reprompt,
             duration_warning: phrases.duration_warning,
             duration_goodbye: phrases.duration_goodbye,
+            filler_delays_ms,
+            duration_warning_before_ms: warning_before.unwrap_or(default.duration_warning_before_ms),
+            uninterruptible,
         }
+    }
+
+    fn filler_delays(&mut self, given: Vec<Duration>, default: Vec<u64>) -> Vec<u64> {
+        let field = "phrases.filler_delays";
+        if given.len() > FILLERS_MAX {
+            self.refuse(field, format!("must be at most {FILLERS_MAX}"));
+        }
+        let delays: Vec<_> = given
+            .into_iter()
+            .take(FILLERS_MAX)
+            .filter_map(|delay| self.duration(field, Some(delay)))
+            .collect();
+        if !delays.is_sorted_by(|earlier, later| earlier < later) {
+            self.refuse(field, "must grow from one to the next");
+        }
+        if delays.is_empty() { default } else { delays }
     }
 
     fn refuse(&mut self, field: &str, why: impl Into<String>) {
@@ -319,6 +358,9 @@ mod tests {
         agent.voice.as_mut().unwrap().vendor = "acme".into();
         agent.model.as_mut().unwrap().max_tokens = 5000;
         agent.call_duration_max = duration(1);
+        let phrases = agent.phrases.as_mut().unwrap();
+        phrases.filler_delays = [duration(3000), duration(800)].into_iter().flatten().collect();
+        phrases.uninterruptible = vec![wire::Line::Greeting.into(), 0];
         let turn = agent.turn.as_mut().unwrap();
         turn.endpointing_delay_min = duration(1500);
         turn.endpointing_delay_max = duration(1000);
@@ -338,6 +380,8 @@ mod tests {
             "agent.turn.endpointing_delay_min",
             "agent.turn.endpointing_delay_open",
             "agent.call_duration_max",
+            "agent.phrases.filler_delays",
+            "agent.phrases.uninterruptible[1]",
         ];
         let mut found = fields.clone();
         found.sort_unstable();
