@@ -293,6 +293,9 @@ pub struct Report {
     pub marks: Vec<MarkReport>,
     pub turns: Vec<Turn>,
     pub warnings: Vec<Warning>,
+    /// The longest time by which a frame of the caller left later than the link has it, in milliseconds: more than a
+    /// frame's length says that this machine was too busy for its times to count.
+    pub late_ms_max: f64,
     /// Bytes that the carrier's buffer had no room for.
     pub overflow_bytes: u64,
     /// Events that the reader of [`Call::events`](super::Call::events) was too slow for.
@@ -327,6 +330,7 @@ impl Report {
             marks: Vec::new(),
             turns: Vec::new(),
             warnings: Vec::new(),
+            late_ms_max: 0.0,
             overflow_bytes: 0,
             events_lost: 0,
             ended: Ended::TwimlEnded,
