@@ -30,6 +30,8 @@ TURNS_A_CALL, INTERRUPTIONS_A_CALL = 6, 4
 # How long an answer may take to be one, a `clear` to be an interruption's, and a false barge-in to be taken back.
 ANSWER_US, STOP_US, RESUME_US = 4_000_000, 3_000_000, 1_500_000
 SIDE_GAP_S = 2.0
+# No call is nearly as long, unless the agent cannot come to an end.
+CALL_S_MAX = 150
 
 
 class Case:
@@ -256,7 +258,8 @@ class Run:
         self.all = cases(options.only)
         self.at_once = options.at_once
         self.late, self.rows = 0, []
-        self.platform = rig.Platform(rig.binary(options.bin), self.folder, {}, {}, {"DEEPGRAM_MODEL": ENGINES[engine]})
+        settings = {"DEEPGRAM_MODEL": ENGINES[engine], "TRUNKLINE_CALL_DURATION_MAX_S": str(CALL_S_MAX)}
+        self.platform = rig.Platform(rig.binary(options.bin), self.folder, {}, {}, settings)
         self.register()
 
     def register(self):
@@ -275,7 +278,8 @@ class Run:
         # So that like cases do not share a call, in the same order every time.
         random.Random(1).shuffle(waiting)
         with self.platform:
-            self.platform.place([files.file(sounds.speech(LEADS[0], *sounds.VOICES[0]))], [])
+            # The first call finds documents that are not embedded yet.
+            self.platform.place([files.file(sounds.speech("Yes.", *sounds.VOICES[0]))], [])
             for _ in range(ROUNDS):
                 calls = packed(waiting, files, placed)
                 placed += len(calls)
@@ -291,6 +295,8 @@ class Run:
     def take(self, calls, reports):
         """Scores calls; gives back the cases that have to be played again."""
         again, events = [], self.platform.events()
+        with open(self.folder / "reports.jsonl", "a") as kept:
+            kept.writelines(json.dumps(report) + "\n" for report in reports)
         for call, report in zip(calls, reports):
             late = report["late_ms_max"] > LATE_MS
             self.late += late
@@ -373,7 +379,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, default=rig.ROOT / "out" / "turns", help="where logs and rows go")
     parser.add_argument("--engine", choices=ENGINES, action="append", help="only this transcriber")
     parser.add_argument("--only", action="append", help="only the scenarios of this file of tests/turns")
-    parser.add_argument("--at-once", type=int, default=8, help="calls at a time [8]")
+    parser.add_argument("--at-once", type=int, default=12, help="calls at a time [12]")
     options = parser.parse_args()
     good = True
     for engine in options.engine or ENGINES:
