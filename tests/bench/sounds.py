@@ -86,3 +86,10 @@ def save(path, samples):
     with wave.open(str(path), "wb") as sound:
         sound.setparams((1, 2, RATE_HZ, 0, "NONE", "not compressed"))
         sound.writeframes(samples.tobytes())
+
+
+def sides(path):
+    """Both channels of a stereo file."""
+    with wave.open(str(path)) as sound:
+        samples = array.array("h", sound.readframes(sound.getnframes()))
+    return samples[::2], samples[1::2]

@@ -3,7 +3,8 @@
 
 The measures are those of Full-Duplex-Bench, taken from what the carrier saw; the model's log says when it was asked.
 Every case is played once. A call in which a frame of the caller left more than LATE_MS late, because this machine was
-busy, does not count and is placed again; so is a case that the agent's speech was already over for.
+busy, does not count and is placed again. So does a case over the agent's speech that was played when the agent had
+stopped already, or had been stopped once in this answer: the agent is harder to stop then.
 """
 
 import argparse
@@ -20,11 +21,12 @@ import sounds
 
 SCENARIOS = rig.ROOT / "tests" / "turns"
 ENGINES = {"nova": "nova-3", "flux": "flux-general-en"}
+GREETING = "Hello, this is Harbour House. How can I help you?"
 # The agent answers these at length: for about half a minute.
 LEADS = ["Just talk about everything.", "Please talk at length about the house.", "Tell us the whole story of the house."]
 NOISES_DB = [-72, -64, -58]
 LATE_MS = 60
-ROUNDS = 3
+ROUNDS = 4
 HOLD_FROM_MS, HOLD_EVERY_S, HOLDS = 1500, 3.5, 6
 TURNS_A_CALL, INTERRUPTIONS_A_CALL = 6, 4
 # How long an answer may take to be one, a `clear` to be an interruption's, and a false barge-in to be taken back.
@@ -152,7 +154,7 @@ def packed(waiting, files, first):
             call.play(files.file(case.samples), [(case, LEAD_IN)], case.spec["at_ms"])
 
     def echo(call, some):
-        lead(call)
+        call.play(files.file(sounds.at_level(sounds.speech(LEADS[0], *sounds.VOICES[0]), sounds.USUAL_DB)))
         call.cases = [(case, 0, 0) for case in some]
         call.options.append(f"--echo={some[0].spec['loss_db']}@{some[0].spec['delay_ms']}")
 
@@ -253,18 +255,19 @@ def interrupt(log, begins, ends, _):
 class Run:
     """All cases with one transcriber."""
 
-    def __init__(self, engine, options):
+    def __init__(self, engine, options, agents):
         self.folder = options.out / engine
         self.all = cases(options.only)
         self.at_once = options.at_once
         self.late, self.rows = 0, []
         settings = {"DEEPGRAM_MODEL": ENGINES[engine], "TRUNKLINE_CALL_DURATION_MAX_S": str(CALL_S_MAX)}
         self.platform = rig.Platform(rig.binary(options.bin), self.folder, {}, {}, settings)
-        self.register()
+        self.register(agents)
 
-    def register(self):
-        """Tells the transcriber which sounds have which words."""
+    def register(self, agents):
+        """Tells the transcriber which sounds have which words, the agent's own among them."""
         known = {(words, sound.tobytes()): sound for case in self.all for words, sound in case.known}
+        known |= {(words, "agent"): sound for words, sound in agents}
         for text in LEADS:
             for voice, speed in sounds.VOICES:
                 known[text, voice] = sounds.at_level(sounds.speech(text, voice, speed), sounds.USUAL_DB)
@@ -298,19 +301,40 @@ class Run:
         with open(self.folder / "reports.jsonl", "a") as kept:
             kept.writelines(json.dumps(report) + "\n" for report in reports)
         for call, report in zip(calls, reports):
-            late = report["late_ms_max"] > LATE_MS
+            late, stopped = report["late_ms_max"] > LATE_MS, set()
             self.late += late
             log = Log(report, events)
             for nth, (case, line, offset) in enumerate(call.cases):
                 following = call.cases[nth + 1] if nth + 1 < len(call.cases) else None
                 until = log.at(line, following[2]) if following and following[1] == line and len(report["lines"]) > line else 1 << 62
-                row = None if late else score(case, line, offset, log, until)
+                row = None if late or line in stopped else score(case, line, offset, log, until)
+                if row and row.get("kept") is False:
+                    stopped.add(line)
                 if row is None:
                     again.append(case)
                 else:
                     self.rows.append({"scenario": case.name, "case": case.label(), "level_db": case.level_db,
                                       "call": rig.call_id(report), "at_s": round((log.at(line, offset) - rig.at(report["answered"])) / 1e6, 3) if case.measure != "echo" else 0} | row)
         return again
+
+
+def agents_lines(options):
+    """What the agent says to the callers of `echo`, as sounds with their words."""
+    folder = options.out / "agent"
+    platform = rig.Platform(rig.binary(options.bin), folder, {}, {})
+    lead = sounds.at_level(sounds.speech(LEADS[0], *sounds.VOICES[0]), sounds.USUAL_DB)
+    sounds.save(folder / "lines" / "lead.wav", lead)
+    (folder / "lines" / "lead.txt").write_text(LEADS[0] + "\n")
+    rig.say("a call to know the agent's voice by")
+    with platform:
+        log = Log(platform.place([folder / "lines" / "lead.wav"], [f"--save={folder / 'call.wav'}"]), [])
+        said = [event["text"] for event in platform.events() if event["vendor"] == "cartesia" and event["name"] == "speaks"]
+    _, heard = sounds.sides(folder / "call.wav")
+    answered = rig.at(log.report["answered"])
+    pieces = [heard[(first - answered) // 125:(last - answered) // 125] for first, last in log.utterances[:2]]
+    # The fillers and other phrases are spoken at the start; the answer is what comes after the greeting.
+    answer = said[next(at for at, text in enumerate(said) if text.startswith("Certainly")):]
+    return list(zip([GREETING, "".join(answer)], pieces))
 
 
 def share(rows, field):
@@ -381,9 +405,9 @@ def main():
     parser.add_argument("--only", action="append", help="only the scenarios of this file of tests/turns")
     parser.add_argument("--at-once", type=int, default=12, help="calls at a time [12]")
     options = parser.parse_args()
-    good = True
+    good, agents = True, agents_lines(options) if not options.only or "echo" in options.only else []
     for engine in options.engine or ENGINES:
-        run = Run(engine, options)
+        run = Run(engine, options, agents)
         run.partial = bool(options.only)
         run.run()
         good &= show(engine, run)

@@ -30,6 +30,12 @@ const COVER_TOLERANCE: Duration = Duration::from_millis(250);
 const BEHIND_DELAY_MAX: Duration = Duration::from_secs(6);
 /// Speech without a word for this long over a held floor is noise.
 const WORDLESS_MAX: Duration = Duration::from_millis(3000);
+/// A gap between words that was told while new speech is going on is of the speech before it: what is new has this long
+/// to bring a word.
+const FIRST_WORD_MAX: Duration = Duration::from_millis(1000);
+/// Weak speech over the agent that is no longer than this, and brings no more words than these, is said in passing.
+const PASSING_MAX: Duration = Duration::from_millis(1000);
+const PASSING_WORDS_MAX: usize = 2;
 /// Speech shorter than this that brings no words is not asked about.
 const REPROMPT_SPEECH_MIN: Duration = Duration::from_millis(400);
 /// How long after speech without words the caller is asked to say it again.
@@ -168,8 +174,11 @@ pub struct TurnTaker {
     transcript_at: Option<Instant>,
     /// Where the settled transcript ends.
     covered: Duration,
-    /// No word came for a while, so nothing more will.
+    /// No word came for a while, so nothing more will of what was said before.
     words_over: bool,
+    /// A floor that sound had taken was given back: until the caller's words are heard, sound alone does not take it
+    /// again. Without this an echo or a noise that goes on would cut us off at every word.
+    sound_doubted: bool,
     /// The words of this turn come late.
     behind: bool,
     /// When the agent became audible: an overlap begins no earlier.
@@ -199,6 +208,7 @@ impl TurnTaker {
             transcript_at: None,
             covered: Duration::ZERO,
             words_over: false,
+            sound_doubted: false,
             behind: false,
             audible_at: None,
             closed: Duration::ZERO,
@@ -214,12 +224,12 @@ impl TurnTaker {
                 self.onset = Some(at);
                 self.ended = None;
                 self.overlap_decided = false;
-                self.words_over = false;
             }
             Input::SpeechEnded { at, offset } => {
                 let onset = self.onset.take().unwrap_or(at);
                 self.speech_length = at.saturating_duration_since(onset);
                 self.ended = Some((at, offset));
+                self.words_over = false;
                 if self.covered + COVER_TOLERANCE < offset {
                     self.outputs.push_back(Output::Finalize);
                 }
@@ -261,7 +271,10 @@ impl TurnTaker {
             Agent::Thinking | Agent::Uninterruptible => None,
             Agent::Silent => {
                 // No turn ends while it is not certain that the floor was taken.
-                let turn = || self.ended.map(|(at, offset)| self.end_of_turn_at(at, offset));
+                let turn = || match self.onset {
+                    Some(onset) => self.words_over.then(|| onset + FIRST_WORD_MAX),
+                    None => self.ended.map(|(at, offset)| self.end_of_turn_at(at, offset)),
+                };
                 self.held.map_or_else(turn, |held| Some(self.give_back_at(held)))
             }
         }
@@ -285,7 +298,7 @@ impl TurnTaker {
         if transcript.is_final && transcript.utterance_over {
             self.covered = self.covered.max(transcript.end);
         }
-        if !words.is_empty() && !self.is_for_us(words) {
+        if !words.is_empty() && !self.is_for_us(words, transcript.is_final, now) {
             // Neither an interruption nor a turn: as if it had not been said.
             self.interim.clear();
             return;
@@ -306,17 +319,35 @@ impl TurnTaker {
         self.words_came(words, transcript.end, now);
     }
 
-    /// False for words over the agent that do not take the floor: backchannels, and our own coming back.
-    fn is_for_us(&self, words: &str) -> bool {
+    /// False for the words of somebody at a distance, and for words over the agent that do not take the floor:
+    /// backchannels, what may become one, what is said in passing, and our own coming back.
+    fn is_for_us(&self, words: &str, is_final: bool, now: Instant) -> bool {
+        if self.sound == Sound::Voice(Strength::Distant) {
+            return false;
+        }
         let overlapping = self.agent == Agent::Audible || self.held.is_some();
         if !overlapping {
             return true;
         }
+        let (language, extra) = (&self.config.language, &self.config.backchannels);
         !words::is_echo_of(words, &self.spoken)
-            && !words::is_backchannel(words, &self.config.language, &self.config.backchannels)
+            && !words::is_backchannel(words, language, extra)
+            && (is_final || !words::begins_backchannel(words, language, extra))
+            && (self.held.is_some() || !self.is_in_passing(words, now))
+    }
+
+    /// A backchannel by its shape, whatever its words: weak, short, few words, and none that asks for the floor.
+    fn is_in_passing(&self, words: &str, now: Instant) -> bool {
+        let (language, extra) = (&self.config.language, &self.config.backchannels);
+        let length = self.onset.map_or(self.speech_length, |onset| now.saturating_duration_since(onset));
+        self.sound != Sound::Voice(Strength::Strong)
+            && length <= PASSING_MAX
+            && words::content_words(words, language, extra) <= PASSING_WORDS_MAX
+            && !words::asks_for_floor(words, language)
     }
 
     fn words_came(&mut self, words: &str, end: Duration, now: Instant) {
+        self.sound_doubted = false;
         if self.held.take().is_some() {
             self.outputs.push_back(Output::BargeInConfirmed);
         } else if self.agent == Agent::Audible {
@@ -344,7 +375,7 @@ impl TurnTaker {
 
     fn vendor_end(&mut self, text: String, end: Duration, now: Instant) {
         let text = text.trim();
-        if end <= self.closed || text.is_empty() || !self.is_for_us(text) {
+        if end <= self.closed || text.is_empty() || !self.is_for_us(text, true, now) {
             return;
         }
         self.finals = text.to_owned();
@@ -390,7 +421,7 @@ impl TurnTaker {
             return;
         }
         self.overlap_decided = true;
-        if self.sound == Sound::Voice(Strength::Strong) {
+        if self.sound == Sound::Voice(Strength::Strong) && !self.sound_doubted {
             self.agent = Agent::Silent;
             self.held = Some(Held { onset });
             self.outputs.push_back(Output::BargeIn { onset });
@@ -409,6 +440,7 @@ impl TurnTaker {
         }
         // What makes noise over the floor that we take back is known to be noise.
         self.overlap_decided = true;
+        self.sound_doubted = true;
         self.outputs.push_back(Output::FalseBargeIn);
         true
     }
@@ -418,7 +450,7 @@ impl TurnTaker {
             return;
         }
         // Noise can hold the VAD open: the gap between words then ends the turn.
-        if self.words_over && self.onset.is_some() {
+        if self.words_over && self.onset.is_some_and(|onset| now >= onset + FIRST_WORD_MAX) {
             // What goes on is noise: it does not take the floor from the answer either.
             self.overlap_decided = true;
             return self.end_turn(self.transcript_at.unwrap_or(now), self.covered);
@@ -439,7 +471,8 @@ impl TurnTaker {
                 self.end_turn(at, offset + now.saturating_duration_since(at));
             } else {
                 self.ended = None;
-                if self.speech_length >= REPROMPT_SPEECH_MIN {
+                let callers = matches!(self.sound, Sound::Voice(Strength::Strong | Strength::Weak));
+                if callers && self.speech_length >= REPROMPT_SPEECH_MIN {
                     self.outputs.push_back(Output::NoWords);
                 }
             }

@@ -96,7 +96,7 @@ fn without_a_known_level_the_floor_decides() {
 fn a_click_does_not_make_an_onset_strong() {
     let mut level = caller_of(&frames("demo-instruct", 0.0));
     (0..12).for_each(|n| _ = level.push(&[if n == 6 { 0x80 } else { 0xff }; 160]));
-    assert_eq!(level.onset_strength(12), Strength::Weak);
+    assert_ne!(level.onset_strength(12), Strength::Strong);
 }
 
 /// Strong onsets in per cent, of all onsets of the prompts changed by `gain_db`, 200 ms into them.
