@@ -2,8 +2,8 @@
 """Turn-taking on audio, through the whole path, with the scenarios of tests/turns (its README says what is scored).
 
 The measures are those of Full-Duplex-Bench, taken from what the carrier saw; the model's log says when it was asked.
-Every case is played once. A call in which a frame of the caller left more than LATE_MS late, because this machine was
-busy, does not count and is placed again. So does a case over the agent's speech that was played when the agent had
+A case during which a frame of the caller left more than LATE_MS late, because this machine was busy, does not count and is
+played again. So is a case over the agent's speech that was played when the agent had
 stopped already, or had been stopped once in this answer: the agent is harder to stop then.
 """
 
@@ -25,12 +25,14 @@ GREETING = "Hello, this is Harbour House. How can I help you?"
 # The agent answers these at length: for about half a minute.
 LEADS = ["Just talk about everything.", "Please talk at length about the house.", "Tell us the whole story of the house."]
 NOISES_DB = [-72, -64, -58]
-LATE_MS = 60
+LATE_MS = 40
 ROUNDS = 4
 HOLD_FROM_MS, HOLD_EVERY_S, HOLDS = 1500, 3.5, 6
 TURNS_A_CALL, INTERRUPTIONS_A_CALL = 6, 4
 # How long an answer may take to be one, a `clear` to be an interruption's, and a false barge-in to be taken back.
 ANSWER_US, STOP_US, RESUME_US = 4_000_000, 3_000_000, 1_500_000
+# How long after its sound a case is decided, at most.
+SETTLED_US = 1_500_000
 SIDE_GAP_S = 2.0
 # No call is nearly as long, unless the agent cannot come to an end.
 CALL_S_MAX = 150
@@ -185,6 +187,14 @@ class Log:
         """When a sample of a line was on the wire."""
         return rig.at(self.report["lines"][line]["began"]) + offset * 125
 
+    def late(self, line, offset, case):
+        """True if this machine was late while it mattered for the case."""
+        begin, end = self.at(line, offset), self.at(line, offset + len(case.samples))
+        if case.measure == "echo":
+            begin, end = 0, self.at(line, 1 << 30)
+        return any(frame["late_ms"] > LATE_MS and begin - 200_000 < rig.at(frame["at"]) < end + SETTLED_US
+                   for frame in self.report["late"])
+
     def speaks(self, at):
         return any(first < at - 200_000 and at < last for first, last in self.utterances)
 
@@ -301,13 +311,15 @@ class Run:
         with open(self.folder / "reports.jsonl", "a") as kept:
             kept.writelines(json.dumps(report) + "\n" for report in reports)
         for call, report in zip(calls, reports):
-            late, stopped = report["late_ms_max"] > LATE_MS, set()
-            self.late += late
+            stopped = set()
             log = Log(report, events)
             for nth, (case, line, offset) in enumerate(call.cases):
                 following = call.cases[nth + 1] if nth + 1 < len(call.cases) else None
                 until = log.at(line, following[2]) if following and following[1] == line and len(report["lines"]) > line else 1 << 62
-                row = None if late or line in stopped else score(case, line, offset, log, until)
+                row = None if line in stopped else score(case, line, offset, log, until)
+                if row and log.late(line, offset, case):
+                    self.late += 1
+                    row = None
                 if row and row.get("kept") is False:
                     stopped.add(line)
                 if row is None:
@@ -392,7 +404,7 @@ def show(engine, run):
         print(f"  {name:42}{count:5}{shown:>10}  {verdict:>10}")
     for case in run.unscored:
         print(f"  not scored: {case.name}: {case.label()}")
-    print(f"  calls placed again because this machine was late: {run.late}")
+    print(f"  cases played again because this machine was late: {run.late}")
     sys.stdout.flush()
     return not missed and not run.unscored
 

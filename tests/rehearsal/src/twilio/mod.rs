@@ -33,8 +33,8 @@ pub use pacing::{Link, Stalls};
 pub use plan::{Goodbye, Plan};
 pub use recording::{Recording, WavError, read_wav};
 pub use report::{
-    CallEvent, Close, ClosedBy, Document, Ended, LineReport, MarkOutcome, MarkReport, Playback, Report,
-    Stamp, StreamReport, Turn, Utterance, Warning, What,
+    CallEvent, Close, ClosedBy, Document, Ended, LateFrame, LineReport, MarkOutcome, MarkReport, Playback,
+    Report, Stamp, StreamReport, Turn, Utterance, Warning, What,
 };
 pub use room::{Echo, Room};
 pub use script::{Line, Step, When};

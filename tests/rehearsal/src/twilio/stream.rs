@@ -18,7 +18,8 @@ use super::pacing::Pacer;
 use super::plan::Goodbye;
 use super::playout::{Input, Output, samples_at, time_of};
 use super::report::{
-    Close, ClosedBy, Ended, LineReport, MarkOutcome, MarkReport, Playback, StreamReport, Utterance, What,
+    Close, ClosedBy, Ended, LateFrame, LineReport, MarkOutcome, MarkReport, Playback, StreamReport,
+    Utterance, What,
 };
 use super::room::Microphone;
 use super::script::{HangUp, TICK};
@@ -32,6 +33,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the other side may take to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Late frames that are reported.
+const LATE_FRAMES_MAX: usize = 1_000;
 
 /// How a `<Connect><Stream>` ended.
 pub(super) enum StreamEnd {
@@ -296,7 +300,9 @@ impl<'a> Session<'a> {
         let sent = self.send(message).await?;
         let at = self.leg.clock.stamp(sent);
         let late = self.leg.clock.offset(sent).saturating_sub(frame.leaves_at);
-        self.leg.report.late_ms_max = self.leg.report.late_ms_max.max(late.as_secs_f64() * 1e3);
+        if late > TICK && self.leg.report.late.len() < LATE_FRAMES_MAX {
+            self.leg.report.late.push(LateFrame { at, late_ms: late.as_secs_f64() * 1e3 });
+        }
         let lines = &mut self.leg.report.lines;
         if let Some(line) = frame.first_voiced.and_then(|line| lines.get_mut(line)) {
             line.first_voiced_sent = Some(at);
