@@ -213,6 +213,13 @@ class Log:
 
 
 def score(case, line, offset, log, until):
+    if case.measure == "interrupt" and line < len(log.report["lines"]):
+        onset = rig.at(log.report["lines"][line]["first_voiced_sent"])
+        return interrupt(log, onset, log.at(line, offset + case.pieces[-1][1])) if onset else None
+    return score_sound(case, line, offset, log, until)
+
+
+def score_sound(case, line, offset, log, until):
     """The row of a case, or None if it was not what the scenario says."""
     if case.measure == "echo":
         answered = len(log.utterances) > 1
@@ -221,7 +228,7 @@ def score(case, line, offset, log, until):
         return None
     begins = [log.at(line, offset + begin) for begin, _ in case.pieces]
     ends = [log.at(line, offset + end) for _, end in case.pieces]
-    return {"pause": pause, "end": end, "beside": beside, "hold": hold, "interrupt": interrupt}[case.measure](
+    return {"pause": pause, "end": end, "beside": beside, "hold": hold}[case.measure](
         log, begins, ends, until)
 
 
@@ -254,12 +261,11 @@ def hold(log, begins, ends, until):
         {"resume_ms": (again - cleared) / 1e3} if resumed else {})
 
 
-def interrupt(log, begins, ends, _):
-    if not log.speaks(begins[0]):
+def interrupt(log, onset, end):
+    if not log.speaks(onset):
         return None
-    cleared = log.cleared(begins[0], ends[-1] + STOP_US)
-    # The frame that holds the first sample is complete, and on the wire, 20 ms after it began.
-    return {"stop_ms": (cleared - begins[0]) / 1e3 - 20 if cleared else None}
+    cleared = log.cleared(onset, end + STOP_US)
+    return {"stop_ms": (cleared - onset) / 1e3 if cleared else None}
 
 
 class Run:
@@ -303,7 +309,6 @@ class Run:
                 if not waiting:
                     break
         self.unscored = waiting
-        (self.folder.parent / f"{self.folder.name}.json").write_text(json.dumps(self.rows, indent=1, ensure_ascii=False))
 
     def take(self, calls, reports):
         """Scores calls; gives back the cases that have to be played again."""
@@ -327,6 +332,7 @@ class Run:
                 else:
                     self.rows.append({"scenario": case.name, "case": case.label(), "level_db": case.level_db,
                                       "call": rig.call_id(report), "at_s": round((log.at(line, offset) - rig.at(report["answered"])) / 1e6, 3) if case.measure != "echo" else 0} | row)
+        (self.folder.parent / f"{self.folder.name}.json").write_text(json.dumps(self.rows, indent=1, ensure_ascii=False))
         return again
 
 

@@ -162,9 +162,13 @@ impl Pipeline {
                 self.listen(now);
                 self.turn.handle(turn::Input::SpeechEnded { at, offset }, now);
             }
-            Input::Transcript(transcript) => self.turn.handle(turn::Input::Transcript(transcript), now),
+            Input::Transcript(transcript) => {
+                self.listen(now);
+                self.turn.handle(turn::Input::Transcript(transcript), now);
+            }
             Input::UtteranceEnd => self.turn.handle(turn::Input::UtteranceEnd, now),
             Input::EndOfTurn { text, end } => {
+                self.listen(now);
                 self.turn.handle(turn::Input::VendorEndOfTurn { text, end }, now);
             }
             Input::LikelyEndOfTurn { text, end } => {
@@ -235,7 +239,22 @@ impl Pipeline {
                 break;
             }
         }
+        self.hold_back(now);
         self.note_waits(now);
+    }
+
+    /// An answer does not begin while the caller speaks: words may show that the turn was not over.
+    fn hold_back(&mut self, now: Instant) {
+        let Some(reply) = self.reply.as_ref().filter(|reply| reply.tentative.is_none() && !reply.paused)
+        else {
+            return;
+        };
+        if self.turn.holds_back() {
+            self.playout.hold(reply.epoch);
+        } else if self.playout.holds(reply.epoch) {
+            self.playout.release(reply.epoch, now);
+            self.settle(now);
+        }
     }
 
     fn turn_output(&mut self, output: turn::Output, now: Instant) {

@@ -25,15 +25,16 @@ const ONSET_PERCENTILE: usize = 75;
 const WEAK_BELOW_DB: f32 = 5.0;
 /// This far below the caller's level somebody else speaks, or the caller to somebody else, in dB.
 const DISTANT_BELOW_DB: f32 = 15.0;
-/// Below this an onset is weak while the caller's level is not known, in dBFS.
-const WEAK_FLOOR_DB: f32 = -42.0;
+/// Below this an onset is weak while the caller's level is not known, in dBFS: 10 dB under the nominal level of speech on
+/// the telephone, so that the echo of a greeting is not taken for a caller.
+const WEAK_FLOOR_DB: f32 = -33.0;
 
 /// How an onset compares with the caller's own speech.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strength {
     /// As loud as the caller speaks when it is his turn.
     Strong,
-    /// More than 5 dB below that, or below -42 dBFS while it is not known.
+    /// More than 5 dB below that, or below -33 dBFS while it is not known.
     Weak,
     /// More than 15 dB below it.
     Distant,

@@ -36,6 +36,10 @@ const FIRST_WORD_MAX: Duration = Duration::from_millis(1000);
 /// Weak speech over the agent that is no longer than this, and brings no more words than these, is said in passing.
 const PASSING_MAX: Duration = Duration::from_millis(1000);
 const PASSING_WORDS_MAX: usize = 2;
+/// How long after the end of speech its last words may come.
+const LAST_WORD_MAX: Duration = Duration::from_millis(400);
+/// How long after we fell silent our own words may come back.
+const ECHO_TAIL: Duration = Duration::from_millis(1500);
 /// Speech shorter than this that brings no words is not asked about.
 const REPROMPT_SPEECH_MIN: Duration = Duration::from_millis(400);
 /// How long after speech without words the caller is asked to say it again.
@@ -183,6 +187,10 @@ pub struct TurnTaker {
     behind: bool,
     /// When the agent became audible: an overlap begins no earlier.
     audible_at: Option<Instant>,
+    /// When it ceased to be.
+    inaudible_at: Option<Instant>,
+    /// The caller spoke while the answer was being made: until then it is not begun, words may show that it is stale.
+    hold_until: Option<Instant>,
     /// Where the last turn ended on the audio clock: late transcripts of it are not said again.
     closed: Duration,
     /// The likely end that was told, and its words.
@@ -211,6 +219,8 @@ impl TurnTaker {
             sound_doubted: false,
             behind: false,
             audible_at: None,
+            inaudible_at: None,
+            hold_until: None,
             closed: Duration::ZERO,
             likely: None,
             outputs: VecDeque::new(),
@@ -222,6 +232,7 @@ impl TurnTaker {
         match input {
             Input::SpeechStarted { at } => {
                 self.onset = Some(at);
+                self.hold_until = Some(at + FIRST_WORD_MAX);
                 self.ended = None;
                 self.overlap_decided = false;
             }
@@ -230,6 +241,7 @@ impl TurnTaker {
                 self.speech_length = at.saturating_duration_since(onset);
                 self.ended = Some((at, offset));
                 self.words_over = false;
+                self.hold_until = self.hold_until.map(|_| at + LAST_WORD_MAX);
                 if self.covered + COVER_TOLERANCE < offset {
                     self.outputs.push_back(Output::Finalize);
                 }
@@ -250,6 +262,12 @@ impl TurnTaker {
     fn agent_is(&mut self, agent: Agent, now: Instant) {
         if agent == Agent::Audible && self.agent != Agent::Audible {
             self.audible_at = Some(now);
+        } else if agent != Agent::Audible && self.agent == Agent::Audible {
+            self.inaudible_at = Some(now);
+            // Nobody is asked again for a sound over our own speech that brought no words.
+            if self.finals.is_empty() && self.interim.is_empty() {
+                self.ended = None;
+            }
         }
         self.agent = agent;
     }
@@ -268,7 +286,8 @@ impl TurnTaker {
     pub fn wake_at(&self) -> Option<Instant> {
         match self.agent {
             Agent::Audible => self.overlap_at(),
-            Agent::Thinking | Agent::Uninterruptible => None,
+            Agent::Thinking => self.hold_until,
+            Agent::Uninterruptible => None,
             Agent::Silent => {
                 // No turn ends while it is not certain that the floor was taken.
                 let turn = || match self.onset {
@@ -278,6 +297,13 @@ impl TurnTaker {
                 self.held.map_or_else(turn, |held| Some(self.give_back_at(held)))
             }
         }
+    }
+
+    /// True while an answer must not begin because the caller has begun to speak.
+    pub fn holds_back(&self) -> bool {
+        self.agent == Agent::Thinking
+            && self.hold_until.is_some()
+            && self.sound == Sound::Voice(Strength::Strong)
     }
 
     /// True while the caller speaks.
@@ -301,6 +327,9 @@ impl TurnTaker {
         if !words.is_empty() && !self.is_for_us(words, transcript.is_final, now) {
             // Neither an interruption nor a turn: as if it had not been said.
             self.interim.clear();
+            if transcript.is_final && self.finals.is_empty() && self.held.is_none() {
+                self.ended = None;
+            }
             return;
         }
         if transcript.is_final {
@@ -327,13 +356,20 @@ impl TurnTaker {
         }
         let overlapping = self.agent == Agent::Audible || self.held.is_some();
         if !overlapping {
-            return true;
+            let tail = self.inaudible_at.is_some_and(|at| now < at + ECHO_TAIL);
+            return !tail || !self.is_own(words);
         }
         let (language, extra) = (&self.config.language, &self.config.backchannels);
         !words::is_echo_of(words, &self.spoken)
             && !words::is_backchannel(words, language, extra)
             && (is_final || !words::begins_backchannel(words, language, extra))
-            && (self.held.is_some() || !self.is_in_passing(words, now))
+            && (self.held.is_some() || !self.is_own(words) && !self.is_in_passing(words, now))
+    }
+
+    /// Our own words coming back, however few: no caller's voice brought them.
+    fn is_own(&self, words: &str) -> bool {
+        self.sound != Sound::Voice(Strength::Strong)
+            && (words::is_echo_of(words, &self.spoken) || words::are_among(words, &self.spoken))
     }
 
     /// A backchannel by its shape, whatever its words: weak, short, few words, and none that asks for the floor.
@@ -404,6 +440,7 @@ impl TurnTaker {
     }
 
     fn decide(&mut self, now: Instant) {
+        self.hold_until.take_if(|until| now >= *until);
         match self.agent {
             Agent::Audible => self.decide_overlap(now),
             Agent::Silent => {
@@ -523,6 +560,7 @@ impl TurnTaker {
         join(&mut text, &interim);
         self.ended = None;
         self.words_over = false;
+        self.hold_until = None;
         self.behind = false;
         if self.likely.take().is_some_and(|likely| likely != text) {
             self.outputs.push_back(Output::TurnResumed);

@@ -427,3 +427,45 @@ fn a_distant_voice_makes_no_turn_and_is_not_asked_again() {
     rig.words(4200, "I lost my key.", 4000);
     assert_eq!(text_of(&rig.at(4300, Input::Tick)), Some("I lost my key."));
 }
+
+#[test]
+fn an_answer_does_not_begin_while_the_caller_goes_on() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.ended(1100, 1000);
+    rig.words(1200, "The heating in the bathroom.", 1000);
+    assert!(text_of(&rig.at(1300, Input::Tick)).is_some());
+    assert!(!rig.taker.holds_back());
+    rig.started(1680, 1600);
+    assert!(rig.taker.holds_back());
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(2600)), "not for ever");
+    rig.ended(2100, 2000);
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(2400)), "its words may still come");
+    rig.at(2400, Input::Tick);
+    assert!(!rig.taker.holds_back(), "it was a noise");
+    assert_eq!(rig.taker.wake_at(), None);
+
+    rig.started(2880, 2800);
+    assert!(rig.taker.holds_back());
+    assert_eq!(rig.words(3200, "makes a noise", 3100), vec![Output::TurnContinues]);
+    assert!(!rig.taker.holds_back(), "there is no answer any more");
+}
+
+#[test]
+fn our_own_words_that_come_back_late_make_no_turn() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Agent(Agent::Audible));
+    rig.taker.spoken("Hello, this is Harbour House. How can I help you?");
+    rig.at(0, Input::Sound(Sound::Voice(Strength::Weak)));
+    rig.started(180, 100);
+    assert_eq!(rig.at(220, Input::Tick), vec![]);
+    assert_eq!(rig.words(700, "Hello.", 600), vec![], "however few");
+    rig.at(2000, Input::Agent(Agent::Silent));
+    rig.ended(2400, 2300);
+    assert_eq!(rig.words(2500, "How can I help you?", 2300), vec![]);
+    assert_eq!(rig.at(6000, Input::Tick), vec![]);
+    rig.started(7080, 7000);
+    rig.ended(8100, 8000);
+    rig.words(8200, "How can I help you?", 8000);
+    assert!(text_of(&rig.at(8400, Input::Tick)).is_some(), "long after, they are the caller's");
+}

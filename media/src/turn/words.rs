@@ -80,6 +80,12 @@ pub fn is_echo_of(text: &str, spoken: &str) -> bool {
     heard.len() >= ECHO_WORDS_MIN && distance_within(&heard, &words_of(spoken)) * 4 <= heard.len()
 }
 
+/// True when all words of `text` stand side by side in `spoken`.
+pub fn are_among(text: &str, spoken: &str) -> bool {
+    let heard = words_of(text);
+    !heard.is_empty() && distance_within(&heard, &words_of(spoken)) == 0
+}
+
 /// The smallest number of edits that turns `heard` into some run of words of `spoken`.
 fn distance_within(heard: &[Word], spoken: &[Word]) -> usize {
     // Column by column over `spoken`; a match may start and end anywhere in it.
