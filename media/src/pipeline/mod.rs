@@ -150,25 +150,22 @@ impl Pipeline {
 
     /// Takes an input. Drain [`Pipeline::poll`] before the next.
     pub fn handle(&mut self, input: Input, now: Instant) {
+        self.listen(now);
         match input {
             Input::Speech(Edge::SpeechStarted { at_ms }) => {
                 let at = self.instant(Duration::from_millis(at_ms), now);
                 self.ear.onset(now.saturating_duration_since(at));
+                self.turn.handle(turn::Input::Sound(self.ear.sound()), now);
                 self.turn.handle(turn::Input::SpeechStarted { at }, now);
             }
             Input::Speech(Edge::SpeechEnded { at_ms }) => {
                 let offset = Duration::from_millis(at_ms);
                 let at = self.instant(offset, now);
-                self.listen(now);
                 self.turn.handle(turn::Input::SpeechEnded { at, offset }, now);
             }
-            Input::Transcript(transcript) => {
-                self.listen(now);
-                self.turn.handle(turn::Input::Transcript(transcript), now);
-            }
+            Input::Transcript(transcript) => self.turn.handle(turn::Input::Transcript(transcript), now),
             Input::UtteranceEnd => self.turn.handle(turn::Input::UtteranceEnd, now),
             Input::EndOfTurn { text, end } => {
-                self.listen(now);
                 self.turn.handle(turn::Input::VendorEndOfTurn { text, end }, now);
             }
             Input::LikelyEndOfTurn { text, end } => {
@@ -216,7 +213,6 @@ impl Pipeline {
     }
 
     fn tick(&mut self, now: Instant) {
-        self.listen(now);
         self.turn.handle(turn::Input::Tick, now);
         self.playout.tick(now);
         if self.reply.as_ref().and_then(|reply| reply.stall_at).is_some_and(|at| at <= now) {

@@ -60,7 +60,7 @@ impl Ear {
         self.onset_frames = usize::try_from(slot_of(ago)).unwrap_or(0);
     }
 
-    fn sound(&self) -> Sound {
+    pub fn sound(&self) -> Sound {
         // What came before the onset tells an echo from a caller too, as long as it is not the caller's own turn.
         let window = self.onset_frames.max(self.overlap_frames).clamp(WINDOW_SLOTS_MIN, WINDOW_SLOTS_MAX);
         if self.echo.score(self.slot, window) >= THRESHOLD {
@@ -71,7 +71,8 @@ impl Ear {
 }
 
 impl Pipeline {
-    /// Tells the floor what the sound that is going on is like, before it decides.
+    /// Tells the floor what the sound that is going on is like. Before every input: anything that comes in, a frame of
+    /// ours that goes out among them, can be the moment at which an overlap is decided.
     pub(super) fn listen(&mut self, now: Instant) {
         if self.turn.is_speaking() {
             self.turn.handle(turn::Input::Sound(self.ear.sound()), now);
