@@ -4,7 +4,8 @@
 The measures are those of Full-Duplex-Bench, taken from what the carrier saw; the model's log says when it was asked.
 A case during which a frame of the caller left more than LATE_MS late, because this machine was busy, does not count and is
 played again. So is a case over the agent's speech that was played when the agent had
-stopped already, or had been stopped once in this answer: the agent is harder to stop then.
+stopped already, or had been stopped once in this answer: it is harder to stop then. And so is a turn that was begun in a
+hole of the answer before it.
 """
 
 import argparse
@@ -133,6 +134,8 @@ def packed(waiting, files, first):
             add(calls[-1], some[at:at + a_call])
 
     def turns(call, some):
+        if some[0].measure == "beside":
+            lead(call)
         for case in some:
             call.play(files.file(case.samples), [(case, LEAD_IN)])
 
@@ -165,6 +168,7 @@ def packed(waiting, files, first):
         by[case.measure].append(case)
     place(by["hold"], HOLDS, holds)
     place(by["interrupt"], INTERRUPTIONS_A_CALL, interruptions)
+    # Who is at a distance is known once the caller was heard: those cases are not the first of a call.
     place(by["pause"] + by["end"] + by["beside"], TURNS_A_CALL, turns)
     place(by["echo"], 1, echo)
     return calls
@@ -178,6 +182,8 @@ class Log:
         call = rig.call_id(report)
         self.requests = [event["at_us"] for event in events if event.get("call") == call
                          and event["vendor"] == "anthropic" and event["name"] == "request"]
+        self.spoken = [event["at_us"] for event in events if event.get("call") == call
+                       and event["vendor"] == "cartesia" and event["name"] == "speaks"]
         self.clears = [rig.at(clear) for clear in report["clears"]]
         end = rig.at(report["ended_at"])
         self.utterances = [(rig.at(one["first_audible"]), rig.at(one["last_audible"]) or end)
@@ -204,6 +210,11 @@ class Log:
     def heard(self, since, until):
         """True if the agent is heard at all in this time."""
         return any(first < until and last > since for first, last in self.utterances)
+
+    def still_answers(self, since):
+        """True if something of an answer is spoken that was asked for before this time: a hole in it was taken for its end."""
+        asked = self.asked(since, 1 << 62) or 1 << 62
+        return any(since < at < min(asked, since + ANSWER_US) for at in self.spoken)
 
     def asked(self, since, until):
         return next((at for at in self.requests if since < at < until), None)
@@ -233,11 +244,15 @@ def score_sound(case, line, offset, log, until):
 
 
 def pause(log, begins, ends, _):
+    if log.still_answers(begins[0]):
+        return None
     return {"takeover": log.heard(ends[0], ends[-1]), "asked_early": bool(log.asked(ends[0], ends[-1])),
             "answered": bool(log.begins(ends[-1], ends[-1] + ANSWER_US))}
 
 
 def end(log, begins, ends, _):
+    if log.still_answers(begins[0]):
+        return None
     asked, heard = log.asked(begins[0], ends[-1] + ANSWER_US), log.begins(ends[-1], ends[-1] + ANSWER_US)
     answered = bool(heard and asked and ends[-1] < asked < heard)
     return {"answered": answered} | ({"decided_ms": (asked - ends[-1]) / 1e3, "heard_ms": (heard - ends[-1]) / 1e3}
@@ -245,6 +260,8 @@ def end(log, begins, ends, _):
 
 
 def beside(log, begins, ends, _):
+    if log.still_answers(begins[0]):
+        return None
     return {"takeover": log.heard(begins[0], ends[-1]), "answered": bool(log.begins(ends[-1], ends[-1] + ANSWER_US))}
 
 
@@ -421,7 +438,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, default=rig.ROOT / "out" / "turns", help="where logs and rows go")
     parser.add_argument("--engine", choices=ENGINES, action="append", help="only this transcriber")
     parser.add_argument("--only", action="append", help="only the scenarios of this file of tests/turns")
-    parser.add_argument("--at-once", type=int, default=12, help="calls at a time [12]")
+    parser.add_argument("--at-once", type=int, default=10, help="calls at a time [10]")
     options = parser.parse_args()
     good, agents = True, agents_lines(options) if not options.only or "echo" in options.only else []
     for engine in options.engine or ENGINES:

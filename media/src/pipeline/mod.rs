@@ -334,6 +334,8 @@ impl Pipeline {
         } else if let Some(reply) = &self.reply {
             self.outputs.push_back(Output::Confirm { epoch: reply.epoch });
         }
+        // Words that come before the answer is heard go on with this turn.
+        self.set_agent(Agent::Thinking, now);
         self.event(Event::CallerTurn(CallerTurn { text: turn.text }), now);
         if let Some(reply) = &mut self.reply {
             reply.tentative = None;

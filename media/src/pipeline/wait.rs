@@ -204,6 +204,5 @@ impl Pipeline {
         }
         let text = format!("[pressed the keys {keys}]");
         self.end_of_turn(Turn { text, end_of_speech: now, transcript_at: None }, now);
-        self.set_agent(crate::turn::Agent::Thinking, now);
     }
 }
