@@ -172,6 +172,7 @@ impl Pipeline {
         let waiting = self.reply.as_ref().is_some_and(|reply| reply.tentative.is_none() && !reply.paused);
         let sayable =
             self.phrase(Purpose::Filler(0)).is_some() && self.taken.is_none() && !self.ending.is_final;
+        let sayable = sayable && !self.turn.holds_back();
         self.waits.filler_at = if waiting && quiet && sayable {
             let asked = self.reply.as_ref().map_or(now, |reply| reply.asked_at);
             let since = self.playout.silent_since().map_or(asked, |end| end.max(asked));
@@ -307,6 +308,5 @@ impl Pipeline {
         }
         let text = format!("[pressed the keys {keys}]");
         self.end_of_turn(Turn { text, end_of_speech: now, transcript_at: None }, now);
-        self.set_agent(crate::turn::Agent::Thinking, now);
     }
 }

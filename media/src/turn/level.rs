@@ -22,17 +22,22 @@ const RECENT_FRAMES: usize = 50;
 /// The level of an onset is its upper quartile: its first frames rise from silence.
 const ONSET_PERCENTILE: usize = 75;
 /// An onset this far below the caller's level is weak, in dB.
-const WEAK_BELOW_DB: f32 = 9.0;
-/// Below this an onset is weak while the caller's level is not known, in dBFS.
-const WEAK_FLOOR_DB: f32 = -42.0;
+const WEAK_BELOW_DB: f32 = 5.0;
+/// This far below the caller's level somebody else speaks, or the caller to somebody else, in dB.
+const DISTANT_BELOW_DB: f32 = 15.0;
+/// Below this an onset is weak while the caller's level is not known, in dBFS: 10 dB under the nominal level of speech on
+/// the telephone, so that the echo of a greeting is not taken for a caller.
+const WEAK_FLOOR_DB: f32 = -33.0;
 
 /// How an onset compares with the caller's own speech.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strength {
     /// As loud as the caller speaks when it is his turn.
     Strong,
-    /// More than 9 dB below that, or below -42 dBFS while it is not known.
+    /// More than 5 dB below that, or below -33 dBFS while it is not known.
     Weak,
+    /// More than 15 dB below it.
+    Distant,
 }
 
 /// The running levels of one caller. Holds 1 s of levels and a histogram of 10 s of speech.
@@ -108,8 +113,12 @@ impl Level {
         else {
             return Strength::Weak;
         };
-        let threshold = self.caller_level().map_or(WEAK_FLOOR_DB, |caller| caller - WEAK_BELOW_DB);
-        if *level < threshold { Strength::Weak } else { Strength::Strong }
+        match self.caller_level() {
+            Some(caller) if *level < caller - DISTANT_BELOW_DB => Strength::Distant,
+            Some(caller) if *level < caller - WEAK_BELOW_DB => Strength::Weak,
+            None if *level < WEAK_FLOOR_DB => Strength::Weak,
+            _ => Strength::Strong,
+        }
     }
 }
 

@@ -32,6 +32,16 @@ const CATCH_UP: Duration = Duration::from_millis(2500);
 const BEHIND_DELAY_MAX: Duration = Duration::from_millis(2900);
 /// Speech without a word for this long over a held floor is noise.
 const WORDLESS_MAX: Duration = Duration::from_millis(3000);
+/// A gap between words that was told while new speech is going on is of the speech before it: what is new has this long
+/// to bring a word.
+const FIRST_WORD_MAX: Duration = Duration::from_millis(1000);
+/// Weak speech over the agent that is no longer than this, and brings no more words than these, is said in passing.
+const PASSING_MAX: Duration = Duration::from_millis(1000);
+const PASSING_WORDS_MAX: usize = 2;
+/// How long after the end of speech its last words may come.
+const LAST_WORD_MAX: Duration = Duration::from_millis(400);
+/// How long after we fell silent our own words may come back.
+const ECHO_TAIL: Duration = Duration::from_millis(1500);
 /// Speech shorter than this that brings no words is not asked about.
 const REPROMPT_SPEECH_MIN: Duration = Duration::from_millis(400);
 /// Sound without a word for this long before we speak is noise.
@@ -170,12 +180,19 @@ pub struct TurnTaker {
     transcript_at: Option<Instant>,
     /// Where the settled transcript ends.
     covered: Duration,
-    /// No word came for a while, so nothing more will.
+    /// No word came for a while, so nothing more will of what was said before.
     words_over: bool,
     /// Words may come late until then.
     behind_until: Option<Instant>,
+    /// A floor that sound had taken was given back: until the caller's words are heard, sound alone does not take it
+    /// again. Without this an echo or a noise that goes on would cut us off at every word.
+    sound_doubted: bool,
     /// When the agent became audible: an overlap begins no earlier.
     audible_at: Option<Instant>,
+    /// When it ceased to be.
+    inaudible_at: Option<Instant>,
+    /// The caller spoke while the answer was being made: until then it is not begun, words may show that it is stale.
+    hold_until: Option<Instant>,
     /// Where the last turn ended on the audio clock: late transcripts of it are not said again.
     closed: Duration,
     /// The likely end that was told, and its words.
@@ -202,7 +219,10 @@ impl TurnTaker {
             covered: Duration::ZERO,
             words_over: false,
             behind_until: None,
+            sound_doubted: false,
             audible_at: None,
+            inaudible_at: None,
+            hold_until: None,
             closed: Duration::ZERO,
             likely: None,
             outputs: VecDeque::new(),
@@ -214,14 +234,16 @@ impl TurnTaker {
         match input {
             Input::SpeechStarted { at } => {
                 self.onset = Some(at);
+                self.hold_until = Some(at + FIRST_WORD_MAX);
                 self.ended = None;
                 self.overlap_decided = false;
-                self.words_over = false;
             }
             Input::SpeechEnded { at, offset } => {
                 let onset = self.onset.take().unwrap_or(at);
                 self.speech_length = at.saturating_duration_since(onset);
                 self.ended = Some((at, offset));
+                self.words_over = false;
+                self.hold_until = self.hold_until.map(|_| at + LAST_WORD_MAX);
                 if self.covered + COVER_TOLERANCE < offset {
                     self.outputs.push_back(Output::Finalize);
                 }
@@ -245,6 +267,10 @@ impl TurnTaker {
             self.overlap_decided |= self.wordless_since().is_some_and(|since| since + NOISE_AFTER <= now);
         }
         let was_heard = matches!(self.agent, Agent::Audible | Agent::Uninterruptible);
+        let is_heard = matches!(agent, Agent::Audible | Agent::Uninterruptible);
+        if was_heard && !is_heard {
+            self.inaudible_at = Some(now);
+        }
         if was_heard && agent == Agent::Silent && self.finals.is_empty() && self.interim.is_empty() {
             // What ended while we spoke and brought no words was no attempt to speak: nothing is asked about it.
             self.ended = None;
@@ -266,13 +292,24 @@ impl TurnTaker {
     pub fn wake_at(&self) -> Option<Instant> {
         match self.agent {
             Agent::Audible => self.overlap_at(),
-            Agent::Thinking | Agent::Uninterruptible => None,
+            Agent::Thinking => self.hold_until,
+            Agent::Uninterruptible => None,
             Agent::Silent => {
                 // No turn ends while it is not certain that the floor was taken.
-                let turn = || self.ended.map(|(at, offset)| self.end_of_turn_at(at, offset));
+                let turn = || match self.onset {
+                    Some(onset) => self.words_over.then(|| onset + FIRST_WORD_MAX),
+                    None => self.ended.map(|(at, offset)| self.end_of_turn_at(at, offset)),
+                };
                 self.held.map_or_else(turn, |held| Some(self.give_back_at(held)))
             }
         }
+    }
+
+    /// True while an answer must not begin because the caller has begun to speak.
+    pub fn holds_back(&self) -> bool {
+        self.agent == Agent::Thinking
+            && self.hold_until.is_some()
+            && self.sound == Sound::Voice(Strength::Strong)
     }
 
     /// True while the caller speaks.
@@ -299,9 +336,12 @@ impl TurnTaker {
         if transcript.is_final && transcript.utterance_over {
             self.covered = self.covered.max(transcript.end);
         }
-        if !words.is_empty() && !self.is_for_us(words) {
+        if !words.is_empty() && !self.is_for_us(words, transcript.is_final, now) {
             // Neither an interruption nor a turn: as if it had not been said.
             self.interim.clear();
+            if transcript.is_final && self.finals.is_empty() && self.held.is_none() {
+                self.ended = None;
+            }
             return;
         }
         if transcript.is_final {
@@ -323,18 +363,43 @@ impl TurnTaker {
         self.words_came(words, transcript.end, now);
     }
 
-    /// False for words over the agent that do not take the floor: backchannels, and our own coming back.
-    fn is_for_us(&self, words: &str) -> bool {
+    /// False for the words of somebody at a distance, and for words over the agent that do not take the floor:
+    /// backchannels, what may become one, what is said in passing, and our own coming back.
+    fn is_for_us(&self, words: &str, is_final: bool, now: Instant) -> bool {
+        if self.sound == Sound::Voice(Strength::Distant) {
+            return false;
+        }
         let overlapping =
             matches!(self.agent, Agent::Audible | Agent::Uninterruptible) || self.held.is_some();
         if !overlapping {
-            return true;
+            let tail = self.inaudible_at.is_some_and(|at| now < at + ECHO_TAIL);
+            return !tail || !self.is_own(words);
         }
+        let (language, extra) = (&self.config.language, &self.config.backchannels);
         !words::is_echo_of(words, &self.spoken)
-            && !words::is_backchannel(words, &self.config.language, &self.config.backchannels)
+            && !words::is_backchannel(words, language, extra)
+            && (is_final || !words::begins_backchannel(words, language, extra))
+            && (self.held.is_some() || !self.is_own(words) && !self.is_in_passing(words, now))
+    }
+
+    /// Our own words coming back, however few: no caller's voice brought them.
+    fn is_own(&self, words: &str) -> bool {
+        self.sound != Sound::Voice(Strength::Strong)
+            && (words::is_echo_of(words, &self.spoken) || words::are_among(words, &self.spoken))
+    }
+
+    /// A backchannel by its shape, whatever its words: weak, short, few words, and none that asks for the floor.
+    fn is_in_passing(&self, words: &str, now: Instant) -> bool {
+        let (language, extra) = (&self.config.language, &self.config.backchannels);
+        let length = self.onset.map_or(self.speech_length, |onset| now.saturating_duration_since(onset));
+        self.sound != Sound::Voice(Strength::Strong)
+            && length <= PASSING_MAX
+            && words::content_words(words, language, extra) <= PASSING_WORDS_MAX
+            && !words::asks_for_floor(words, language)
     }
 
     fn words_came(&mut self, words: &str, end: Duration, now: Instant) {
+        self.sound_doubted = false;
         if self.held.take().is_some() {
             self.outputs.push_back(Output::BargeInConfirmed);
         } else if self.agent == Agent::Audible {
@@ -364,7 +429,7 @@ impl TurnTaker {
 
     fn vendor_end(&mut self, text: String, end: Duration, now: Instant) {
         let text = text.trim();
-        if end <= self.closed || text.is_empty() || !self.is_for_us(text) {
+        if end <= self.closed || text.is_empty() || !self.is_for_us(text, true, now) {
             return;
         }
         self.finals = text.to_owned();
@@ -393,6 +458,7 @@ impl TurnTaker {
     }
 
     fn decide(&mut self, now: Instant) {
+        self.hold_until.take_if(|until| now >= *until);
         match self.agent {
             Agent::Audible => self.decide_overlap(now),
             Agent::Silent => {
@@ -410,7 +476,7 @@ impl TurnTaker {
             return;
         }
         self.overlap_decided = true;
-        if self.sound == Sound::Voice(Strength::Strong) {
+        if self.sound == Sound::Voice(Strength::Strong) && !self.sound_doubted {
             self.agent = Agent::Silent;
             self.held = Some(Held { onset });
             self.outputs.push_back(Output::BargeIn { onset });
@@ -429,6 +495,7 @@ impl TurnTaker {
         }
         // What makes noise over the floor that we take back is known to be noise.
         self.overlap_decided = true;
+        self.sound_doubted = true;
         self.outputs.push_back(Output::FalseBargeIn);
         true
     }
@@ -438,7 +505,7 @@ impl TurnTaker {
             return;
         }
         // Noise can hold the VAD open: the gap between words then ends the turn.
-        if self.words_over && self.onset.is_some() {
+        if self.words_over && self.onset.is_some_and(|onset| now >= onset + FIRST_WORD_MAX) {
             // What goes on is noise: it does not take the floor from the answer either.
             self.overlap_decided = true;
             return self.end_turn(self.transcript_at.unwrap_or(now), self.covered);
@@ -459,7 +526,8 @@ impl TurnTaker {
                 self.end_turn(at, offset + now.saturating_duration_since(at));
             } else {
                 self.ended = None;
-                if self.speech_length >= REPROMPT_SPEECH_MIN {
+                let callers = matches!(self.sound, Sound::Voice(Strength::Strong | Strength::Weak));
+                if callers && self.speech_length >= REPROMPT_SPEECH_MIN {
                     self.outputs.push_back(Output::NoWords);
                 }
             }
@@ -513,6 +581,7 @@ impl TurnTaker {
         self.ended = None;
         self.words_over = false;
         self.behind_until = None;
+        self.hold_until = None;
         if self.likely.take().is_some_and(|likely| likely != text) {
             self.outputs.push_back(Output::TurnResumed);
         }
