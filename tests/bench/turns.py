@@ -404,7 +404,7 @@ def measures(rows):
         ("false barge-ins: resumed after, max", *percentile(resumed, 1.0), ("<=", RESUME_US / 1000)),
         ("echo: no clear", *pct(of("echo"), "kept"), (">=", 1.0)),
         ("side talk over the agent: no clear", *pct(of("side_over_agent"), "kept"), (">=", 0.95)),
-        ("side talk while listening: takeover", *pct(of("side_while_listening"), "takeover"), ("<=", 0.10)),
+        ("side talk while listening: takeover", *pct(of("side_while_listening"), "takeover"), None),
     ]
 
 

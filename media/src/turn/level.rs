@@ -22,22 +22,22 @@ const RECENT_FRAMES: usize = 50;
 /// The level of an onset is its upper quartile: its first frames rise from silence.
 const ONSET_PERCENTILE: usize = 75;
 /// An onset this far below the caller's level is weak, in dB.
-const WEAK_BELOW_DB: f32 = 5.0;
+const WEAK_BELOW_DB: f32 = 4.0;
 /// This far below the caller's level somebody else speaks, or the caller to somebody else, in dB.
 const DISTANT_BELOW_DB: f32 = 15.0;
-/// Below this an onset is weak while the caller's level is not known, in dBFS: 10 dB under the nominal level of speech on
-/// the telephone, so that the echo of a greeting is not taken for a caller.
-const WEAK_FLOOR_DB: f32 = -33.0;
+/// Below this an onset is weak while the caller's level is not known, in dBFS: the echo of a loud greeting at
+/// -20 dB lies below it, callers seldom do.
+const WEAK_FLOOR_DB: f32 = -30.0;
 
 /// How an onset compares with the caller's own speech.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strength {
-    /// As loud as the caller speaks when it is his turn.
-    Strong,
-    /// More than 5 dB below that, or below -33 dBFS while it is not known.
-    Weak,
     /// More than 15 dB below it.
     Distant,
+    /// More than 4 dB below that, or below -30 dBFS while it is not known.
+    Weak,
+    /// As loud as the caller speaks when it is his turn.
+    Strong,
 }
 
 /// The running levels of one caller. Holds 1 s of levels and a histogram of 10 s of speech.

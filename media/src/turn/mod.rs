@@ -40,6 +40,8 @@ const PASSING_MAX: Duration = Duration::from_millis(1000);
 const PASSING_WORDS_MAX: usize = 2;
 /// How long after the end of speech its last words may come.
 const LAST_WORD_MAX: Duration = Duration::from_millis(400);
+/// How late the words of a sound may come, beside the next sound.
+const LATE_WORDS_MAX: Duration = Duration::from_millis(1500);
 /// How long after we fell silent our own words may come back.
 const ECHO_TAIL: Duration = Duration::from_millis(1500);
 /// Speech shorter than this that brings no words is not asked about.
@@ -112,6 +114,15 @@ pub enum Sound {
     Voice(Strength),
     /// Our own voice coming back.
     Echo,
+}
+
+impl Sound {
+    fn strength(self) -> Strength {
+        match self {
+            Self::Voice(strength) => strength,
+            Self::Echo => Strength::Weak,
+        }
+    }
 }
 
 /// What it decides.
@@ -187,6 +198,10 @@ pub struct TurnTaker {
     /// A floor that sound had taken was given back: until the caller's words are heard, sound alone does not take it
     /// again. Without this an echo or a noise that goes on would cut us off at every word.
     sound_doubted: bool,
+    /// The strongest sound of the speech that is going on or was last, and of the one before.
+    loudest: [Option<Strength>; 2],
+    /// The end of the last stretch of speech.
+    quiet_at: Option<Instant>,
     /// When the agent became audible: an overlap begins no earlier.
     audible_at: Option<Instant>,
     /// When it ceased to be.
@@ -220,6 +235,8 @@ impl TurnTaker {
             words_over: false,
             behind_until: None,
             sound_doubted: false,
+            loudest: [None; 2],
+            quiet_at: None,
             audible_at: None,
             inaudible_at: None,
             hold_until: None,
@@ -234,6 +251,9 @@ impl TurnTaker {
         match input {
             Input::SpeechStarted { at } => {
                 self.onset = Some(at);
+                let before = self.loudest[0]
+                    .filter(|_| self.quiet_at.is_some_and(|quiet| at < quiet + LATE_WORDS_MAX));
+                self.loudest = [Some(self.sound.strength()), before];
                 self.hold_until = Some(at + FIRST_WORD_MAX);
                 self.ended = None;
                 self.overlap_decided = false;
@@ -242,13 +262,14 @@ impl TurnTaker {
                 let onset = self.onset.take().unwrap_or(at);
                 self.speech_length = at.saturating_duration_since(onset);
                 self.ended = Some((at, offset));
+                self.quiet_at = Some(at);
                 self.words_over = false;
                 self.hold_until = self.hold_until.map(|_| at + LAST_WORD_MAX);
                 if self.covered + COVER_TOLERANCE < offset {
                     self.outputs.push_back(Output::Finalize);
                 }
             }
-            Input::Sound(sound) => self.sound = sound,
+            Input::Sound(sound) => self.sounds(sound),
             Input::Transcript(transcript) => self.transcript(&transcript, now),
             Input::UtteranceEnd => self.words_over = !self.finals.is_empty(),
             Input::VendorEndOfTurn { text, end } => self.vendor_end(text, end, now),
@@ -259,6 +280,19 @@ impl TurnTaker {
             Input::Tick => {}
         }
         self.decide(now);
+    }
+
+    fn sounds(&mut self, sound: Sound) {
+        self.sound = sound;
+        if self.onset.is_some() {
+            self.loudest[0] = self.loudest[0].max(Some(sound.strength()));
+        }
+    }
+
+    /// How loud it was where words may come from, which are heard later than their sound: the loudest of the last stretch
+    /// of speech and of one shortly before. Words without a sound have the benefit of the doubt.
+    fn loudness(&self) -> Strength {
+        self.loudest[0].max(self.loudest[1]).unwrap_or(Strength::Strong)
     }
 
     fn agent_is(&mut self, agent: Agent, now: Instant) {
@@ -366,7 +400,7 @@ impl TurnTaker {
     /// False for the words of somebody at a distance, and for words over the agent that do not take the floor:
     /// backchannels, what may become one, what is said in passing, and our own coming back.
     fn is_for_us(&self, words: &str, is_final: bool, now: Instant) -> bool {
-        if self.sound == Sound::Voice(Strength::Distant) {
+        if self.loudness() == Strength::Distant {
             return false;
         }
         let overlapping =
@@ -384,7 +418,7 @@ impl TurnTaker {
 
     /// Our own words coming back, however few: no caller's voice brought them.
     fn is_own(&self, words: &str) -> bool {
-        self.sound != Sound::Voice(Strength::Strong)
+        self.loudness() != Strength::Strong
             && (words::is_echo_of(words, &self.spoken) || words::are_among(words, &self.spoken))
     }
 
@@ -392,7 +426,7 @@ impl TurnTaker {
     fn is_in_passing(&self, words: &str, now: Instant) -> bool {
         let (language, extra) = (&self.config.language, &self.config.backchannels);
         let length = self.onset.map_or(self.speech_length, |onset| now.saturating_duration_since(onset));
-        self.sound != Sound::Voice(Strength::Strong)
+        self.loudness() != Strength::Strong
             && length <= PASSING_MAX
             && words::content_words(words, language, extra) <= PASSING_WORDS_MAX
             && !words::asks_for_floor(words, language)

@@ -86,8 +86,8 @@ fn the_callers_level_is_that_of_the_syllables() {
 fn without_a_known_level_the_floor_decides() {
     let mut level = Level::new();
     assert_eq!(level.onset_strength(10), Strength::Weak, "nothing was heard");
-    (0..10).for_each(|_| _ = level.push(&[to_ulaw(1000.0); 160]));
-    assert_eq!(level.onset_strength(10), Strength::Strong, "-30 dBFS");
+    (0..10).for_each(|_| _ = level.push(&[to_ulaw(1600.0); 160]));
+    assert_eq!(level.onset_strength(10), Strength::Strong, "-26 dBFS");
     (0..10).for_each(|_| _ = level.push(&[to_ulaw(400.0); 160]));
     assert_eq!(level.onset_strength(10), Strength::Weak, "-38 dBFS");
 }
