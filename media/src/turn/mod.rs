@@ -35,6 +35,9 @@ const WORDLESS_MAX: Duration = Duration::from_millis(3000);
 /// A gap between words that was told while new speech is going on is of the speech before it: what is new has this long
 /// to bring a word.
 const FIRST_WORD_MAX: Duration = Duration::from_millis(1000);
+/// Sound that is weak when it has lasted long enough may only have begun softly: it is looked at again this often, until
+/// it has lasted twice as long.
+const OVERLAP_AGAIN: Duration = Duration::from_millis(20);
 /// Weak speech over the agent that is no longer than this, and brings no more words than these, is said in passing.
 const PASSING_MAX: Duration = Duration::from_millis(1000);
 const PASSING_WORDS_MAX: usize = 2;
@@ -184,6 +187,8 @@ pub struct TurnTaker {
     speech_length: Duration,
     /// The overlap that is going on was decided: it waits for words, or took the floor.
     overlap_decided: bool,
+    /// When it is looked at again.
+    overlap_again: Option<Instant>,
     sound: Sound,
     held: Option<Held>,
     finals: String,
@@ -226,6 +231,7 @@ impl TurnTaker {
             ended: None,
             speech_length: Duration::ZERO,
             overlap_decided: false,
+            overlap_again: None,
             sound: Sound::Voice(Strength::Strong),
             held: None,
             finals: String::new(),
@@ -257,6 +263,7 @@ impl TurnTaker {
                 self.hold_until = Some(at + FIRST_WORD_MAX);
                 self.ended = None;
                 self.overlap_decided = false;
+                self.overlap_again = None;
             }
             Input::SpeechEnded { at, offset } => {
                 let onset = self.onset.take().unwrap_or(at);
@@ -509,8 +516,13 @@ impl TurnTaker {
         if now < at {
             return;
         }
+        let strong = self.sound == Sound::Voice(Strength::Strong) && !self.sound_doubted;
+        if !strong && now < onset + 2 * self.config.barge_in_duration_min {
+            self.overlap_again = Some(now + OVERLAP_AGAIN);
+            return;
+        }
         self.overlap_decided = true;
-        if self.sound == Sound::Voice(Strength::Strong) && !self.sound_doubted {
+        if strong {
             self.agent = Agent::Silent;
             self.held = Some(Held { onset });
             self.outputs.push_back(Output::BargeIn { onset });
@@ -631,7 +643,7 @@ impl TurnTaker {
     fn overlap_at(&self) -> Option<Instant> {
         self.overlap()
             .filter(|_| !self.overlap_decided)
-            .map(|since| since + self.config.barge_in_duration_min)
+            .map(|since| self.overlap_again.unwrap_or(since + self.config.barge_in_duration_min))
     }
 
     /// When both began to speak.

@@ -498,3 +498,24 @@ fn our_own_words_that_come_back_late_make_no_turn() {
     rig.words(8200, "How can I help you?", 8000);
     assert!(text_of(&rig.at(8400, Input::Tick)).is_some(), "long after, they are the caller's");
 }
+
+#[test]
+fn an_interruption_that_begins_softly_is_looked_at_again_for_a_while() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Agent(Agent::Audible));
+    rig.at(0, Input::Sound(Sound::Voice(Strength::Weak)));
+    rig.started(1080, 1000);
+    assert_eq!(rig.at(1120, Input::Tick), vec![]);
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(1140)));
+    rig.at(1140, Input::Tick);
+    let onset = rig.t + ms(1000);
+    assert_eq!(rig.at(1160, Input::Sound(Sound::Voice(Strength::Strong))), vec![Output::BargeIn { onset }]);
+
+    let mut rig = Rig::new();
+    rig.at(0, Input::Agent(Agent::Audible));
+    rig.at(0, Input::Sound(Sound::Voice(Strength::Weak)));
+    rig.started(1080, 1000);
+    rig.at(1240, Input::Tick);
+    assert_eq!(rig.taker.wake_at(), None, "now only words count");
+    assert_eq!(rig.at(1260, Input::Sound(Sound::Voice(Strength::Strong))), vec![]);
+}
