@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use proto::{from_wire, tenancy::v1 as tenancy, types::v1::EndReason};
 
 use super::{Config, Pipeline, Purpose};
-use crate::{playout::Kind, turn::Turn};
+use crate::{
+    playout::Kind,
+    turn::{Turn, WORDLESS_MAX},
+};
 
 /// How long the caller waits before the first and the second filler.
 const FILLERS_AFTER: [Duration; 2] = [Duration::from_millis(800), Duration::from_millis(3000)];
@@ -191,10 +194,10 @@ impl Pipeline {
             && self.taken.is_none()
             && self.waits.keys.is_empty();
         self.waits.idle_at = match (idle, self.waits.idle_timeout) {
-            // Sound without words may be the caller's for as long as a silence, and is noise after that.
+            // Sound without words may be the caller's for a while, and is noise after that.
             (true, Some(timeout)) => {
                 let at = self.waits.idle_at.unwrap_or(now + timeout);
-                Some(wordless.map_or(at, |since| at.max(since + timeout)))
+                Some(wordless.map_or(at, |since| at.max(since + WORDLESS_MAX)))
             }
             _ => None,
         };

@@ -31,7 +31,7 @@ const CATCH_UP: Duration = Duration::from_millis(2500);
 /// The longest wait for such words after the end of speech: with the first filler behind it no silence is over 4 s.
 const BEHIND_DELAY_MAX: Duration = Duration::from_millis(2900);
 /// Speech without a word for this long over a held floor is noise.
-const WORDLESS_MAX: Duration = Duration::from_millis(3000);
+pub const WORDLESS_MAX: Duration = Duration::from_millis(3000);
 /// A gap between words that was told while new speech is going on is of the speech before it: what is new has this long
 /// to bring a word.
 const FIRST_WORD_MAX: Duration = Duration::from_millis(1000);

@@ -442,8 +442,21 @@ fn the_beginning_of_a_backchannel_is_not_yet_an_interruption() {
 }
 
 #[test]
+fn a_noise_behind_the_caller_does_not_make_the_words_somebody_elses() {
+    let mut rig = Rig::new();
+    rig.at(80, Input::Sound(Sound::Voice(Strength::Distant)));
+    rig.started(80, 0);
+    rig.at(1000, Input::Sound(Sound::Voice(Strength::Strong)));
+    rig.at(1500, Input::Sound(Sound::Voice(Strength::Distant)));
+    rig.words(2500, "no parking", 1000);
+    rig.ended(2600, 2500);
+    assert_eq!(text_of(&rig.at(5000, Input::Tick)), Some("no parking"));
+}
+
+#[test]
 fn a_distant_voice_makes_no_turn_and_is_not_asked_again() {
     let mut rig = Rig::new();
+    rig.at(80, Input::Sound(Sound::Voice(Strength::Distant)));
     rig.started(80, 0);
     rig.at(1000, Input::Sound(Sound::Voice(Strength::Distant)));
     rig.ended(1100, 1000);
