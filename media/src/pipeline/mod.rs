@@ -167,6 +167,7 @@ impl Pipeline {
             Input::Speech(Edge::SpeechEnded { at_ms }) => {
                 let offset = Duration::from_millis(at_ms);
                 let at = self.instant(offset, now);
+                self.ear.speech_ended(now.saturating_duration_since(at));
                 self.turn.handle(turn::Input::SpeechEnded { at, offset }, now);
             }
             Input::Transcript(transcript) => self.turn.handle(turn::Input::Transcript(transcript), now),

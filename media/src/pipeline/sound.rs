@@ -20,6 +20,8 @@ pub struct Ear {
     onset_frames: usize,
     /// Frames since the caller's own turn.
     overlap_frames: usize,
+    /// Frames in a row that were learned as the caller's own.
+    learned_frames: usize,
 }
 
 fn slot_of(since: Duration) -> u64 {
@@ -28,7 +30,14 @@ fn slot_of(since: Duration) -> u64 {
 
 impl Ear {
     pub fn new() -> Self {
-        Self { level: Level::new(), echo: Echo::new(), slot: 0, onset_frames: 0, overlap_frames: 0 }
+        Self {
+            level: Level::new(),
+            echo: Echo::new(),
+            slot: 0,
+            onset_frames: 0,
+            overlap_frames: 0,
+            learned_frames: 0,
+        }
     }
 
     /// A frame of the caller's side; `alone` if it is speech while the agent is not heard.
@@ -38,6 +47,9 @@ impl Ear {
         if alone {
             self.level.speech_frame(db);
             self.overlap_frames = 0;
+            self.learned_frames += 1;
+        } else {
+            self.learned_frames = 0;
         }
         let slot = slot_of(since);
         self.echo.heard(slot, db);
@@ -58,6 +70,13 @@ impl Ear {
     /// The detector found an onset this long ago.
     pub fn onset(&mut self, ago: Duration) {
         self.onset_frames = usize::try_from(slot_of(ago)).unwrap_or(0);
+    }
+
+    /// The detector found that speech ended this long ago: what came since is not how loud the caller is.
+    pub fn speech_ended(&mut self, ago: Duration) {
+        let silent = usize::try_from(slot_of(ago)).unwrap_or(usize::MAX).min(self.learned_frames);
+        self.level.forget_last(silent);
+        self.learned_frames = 0;
     }
 
     pub fn sound(&self) -> Sound {

@@ -88,6 +88,15 @@ impl Level {
         self.counts[usize::from(below)] += 1;
     }
 
+    /// Forgets the last `frames` that were learned: the speech had ended before them.
+    pub fn forget_last(&mut self, frames: usize) {
+        for _ in 0..frames {
+            if let Some(below) = self.speech.pop_back() {
+                self.counts[usize::from(below)] -= 1;
+            }
+        }
+    }
+
     /// The typical level of the caller's speech in dBFS, to the dB: the 70th percentile of the last 10 s of it. None
     /// before half a second of it.
     pub fn caller_level(&self) -> Option<f32> {

@@ -80,6 +80,11 @@ fn the_callers_level_is_that_of_the_syllables() {
     assert_eq!(level.caller_level(), Some(-20.0), "nor do shouts");
     (0..500).for_each(|_| level.speech_frame(-33.0));
     assert_eq!(level.caller_level(), Some(-33.0), "what is 10 s old is forgotten");
+    (0..400).for_each(|_| level.speech_frame(-70.0));
+    level.forget_last(400);
+    assert_eq!(level.caller_level(), Some(-33.0), "the silence after the speech is not learned");
+    level.forget_last(1000);
+    assert_eq!(level.caller_level(), None);
 }
 
 #[test]
