@@ -30,6 +30,8 @@ const COVER_TOLERANCE: Duration = Duration::from_millis(250);
 const CATCH_UP: Duration = Duration::from_millis(2500);
 /// The longest wait for such words after the end of speech: with the first filler behind it no silence is over 4 s.
 const BEHIND_DELAY_MAX: Duration = Duration::from_millis(2900);
+/// Sound that goes on for this long after the caller's newest words, and brings no more, is noise.
+const STALE_WORDS: Duration = Duration::from_millis(2500);
 /// Speech without a word for this long over a held floor is noise.
 pub const WORDLESS_MAX: Duration = Duration::from_millis(3000);
 /// A gap between words that was told while new speech is going on is of the speech before it: what is new has this long
@@ -196,6 +198,8 @@ pub struct TurnTaker {
     transcript_at: Option<Instant>,
     /// Where the settled transcript ends.
     covered: Duration,
+    /// When the newest words of this turn came, and where they end on the audio clock.
+    newest_words: Option<(Instant, Duration)>,
     /// No word came for a while, so nothing more will of what was said before.
     words_over: bool,
     /// Words may come late until then.
@@ -238,6 +242,7 @@ impl TurnTaker {
             interim: String::new(),
             transcript_at: None,
             covered: Duration::ZERO,
+            newest_words: None,
             words_over: false,
             behind_until: None,
             sound_doubted: false,
@@ -280,7 +285,7 @@ impl TurnTaker {
             Input::Transcript(transcript) => self.transcript(&transcript, now),
             Input::UtteranceEnd => self.words_over = !self.finals.is_empty(),
             Input::VendorEndOfTurn { text, end } => self.vendor_end(text, end, now),
-            Input::VendorLikelyEndOfTurn { text, end } => self.vendor_likely(text, end),
+            Input::VendorLikelyEndOfTurn { text, end } => self.vendor_likely(text, end, now),
             Input::VendorTurnResumed => self.not_likely(),
             Input::TranscriberBehind => self.behind_until = Some(now + CATCH_UP),
             Input::Agent(agent) => self.agent_is(agent, now),
@@ -338,7 +343,8 @@ impl TurnTaker {
             Agent::Silent => {
                 // No turn ends while it is not certain that the floor was taken.
                 let turn = || match self.onset {
-                    Some(onset) => self.words_over.then(|| onset + FIRST_WORD_MAX),
+                    Some(onset) if self.words_over => Some(onset + FIRST_WORD_MAX),
+                    Some(_) => self.stale_words().map(|(at, _)| at),
                     None => self.ended.map(|(at, offset)| self.end_of_turn_at(at, offset)),
                 };
                 self.held.map_or_else(turn, |held| Some(self.give_back_at(held)))
@@ -397,6 +403,7 @@ impl TurnTaker {
         if words.is_empty() {
             return;
         }
+        self.newest_words = Some((now, transcript.end));
         self.words_over = false;
         if self.held.is_some() && self.config.barge_in_words_min > 1 && !self.says_enough(words) {
             return;
@@ -470,7 +477,14 @@ impl TurnTaker {
 
     fn vendor_end(&mut self, text: String, end: Duration, now: Instant) {
         let text = text.trim();
-        if end <= self.closed || text.is_empty() || !self.is_for_us(text, true, now) {
+        if end <= self.closed || text.is_empty() {
+            return;
+        }
+        if !self.is_for_us(text, true, now) {
+            self.not_likely();
+            if self.finals.is_empty() && self.held.is_none() {
+                self.ended = None;
+            }
             return;
         }
         self.finals = text.to_owned();
@@ -484,12 +498,13 @@ impl TurnTaker {
         }
     }
 
-    fn vendor_likely(&mut self, text: String, end: Duration) {
+    fn vendor_likely(&mut self, text: String, end: Duration, now: Instant) {
         if self.config.preemptive
             && self.agent == Agent::Silent
             && self.held.is_none()
             && end > self.closed
             && !text.trim().is_empty()
+            && self.is_for_us(text.trim(), true, now)
         {
             self.not_likely();
             let text = text.trim().to_owned();
@@ -556,6 +571,12 @@ impl TurnTaker {
             self.overlap_decided = true;
             return self.end_turn(self.transcript_at.unwrap_or(now), self.covered);
         }
+        if let Some((at, end)) = self.stale_words()
+            && now >= at
+        {
+            self.overlap_decided = true;
+            return self.end_turn(at, end);
+        }
         let Some((at, offset)) = self.ended else {
             if !self.config.transcriber_decides {
                 self.not_likely();
@@ -566,7 +587,9 @@ impl TurnTaker {
         let settled = has_words && (self.is_covered(offset) || self.words_over);
         if now >= self.end_of_turn_at(at, offset) {
             if settled {
-                self.end_turn(at, offset);
+                // Words that were not heard yet may be of the same speech, where the transcriber lost its place.
+                let heard = self.newest_words.map_or(offset, |(_, end)| end.min(offset));
+                self.end_turn(at, if self.is_covered(offset) { offset } else { heard });
             } else if has_words || !self.interim.is_empty() {
                 // A transcript that comes later is of audio up to now, the silence after the words included.
                 self.end_turn(at, offset + now.saturating_duration_since(at));
@@ -619,12 +642,21 @@ impl TurnTaker {
         at + delay.min(longest)
     }
 
+    /// When words that are followed by sound without a word have waited long enough for their end to be told, and where they
+    /// end: noise holds the VAD open, and the transcriber has lost the rest.
+    fn stale_words(&self) -> Option<(Instant, Duration)> {
+        let words = !self.finals.is_empty() || !self.interim.is_empty();
+        let (at, end) = self.newest_words.filter(|_| words && self.onset.is_some())?;
+        Some((at + STALE_WORDS, end))
+    }
+
     fn end_turn(&mut self, end_of_speech: Instant, offset: Duration) {
         self.closed = self.closed.max(offset);
         let mut text = std::mem::take(&mut self.finals);
         let interim = std::mem::take(&mut self.interim);
         join(&mut text, &interim);
         self.ended = None;
+        self.newest_words = None;
         self.words_over = false;
         self.behind_until = None;
         self.hold_until = None;

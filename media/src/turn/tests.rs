@@ -532,3 +532,34 @@ fn an_interruption_that_begins_softly_is_looked_at_again_for_a_while() {
     assert_eq!(rig.taker.wake_at(), None, "now only words count");
     assert_eq!(rig.at(1260, Input::Sound(Sound::Voice(Strength::Strong))), vec![]);
 }
+
+#[test]
+fn words_whose_end_is_never_told_are_answered_in_spite_of_noise() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.at(
+        1000,
+        Input::Transcript(Transcript {
+            text: "how much is parking".into(),
+            is_final: false,
+            utterance_over: false,
+            end: ms(900),
+        }),
+    );
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(3500)));
+    assert_eq!(rig.at(3499, Input::Tick), vec![]);
+    assert_eq!(text_of(&rig.at(3500, Input::Tick)), Some("how much is parking"));
+    assert_eq!(text_of(&rig.words(3600, "how much is parking", 900)), None, "it is not said again");
+}
+
+#[test]
+fn a_likely_end_of_what_is_not_for_us_begins_nothing() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Sound(Sound::Voice(Strength::Distant)));
+    rig.started(80, 0);
+    rig.ended(1100, 1000);
+    let (text, end) = ("Did you buy the milk?".to_owned(), ms(1000));
+    assert_eq!(rig.at(1200, Input::VendorLikelyEndOfTurn { text: text.clone(), end }), vec![]);
+    assert_eq!(rig.at(1300, Input::VendorEndOfTurn { text, end }), vec![]);
+    assert!(!rig.taker.is_callers());
+}
