@@ -631,7 +631,9 @@ impl TurnTaker {
         }
         let settled = !self.finals.is_empty() && (self.is_covered(offset) || self.words_over);
         if !settled || config.transcriber_decides {
-            return at_last(longest);
+            // Noise that went on behind the words does not put the end off for ever.
+            let stale = self.newest_words.map_or(at + longest, |(heard, _)| heard + STALE_WORDS);
+            return at_last(longest).min(stale.max(at));
         }
         let delay = match words::ending(&self.finals, &config.language) {
             Ending::Question => config.endpointing_delay_question,
