@@ -167,6 +167,8 @@ def packed(waiting, files, first):
     for case in waiting:
         by[case.measure].append(case)
     place(by["hold"], HOLDS, holds)
+    # Each stops the agent, so each has an answer to itself.
+    place(by["startle"], 1, holds)
     place(by["interrupt"], INTERRUPTIONS_A_CALL, interruptions)
     # Who is at a distance is known once the caller was heard: those cases are not the first of a call.
     place(by["pause"] + by["end"] + by["beside"], TURNS_A_CALL, turns)
@@ -239,7 +241,7 @@ def score_sound(case, line, offset, log, until):
         return None
     begins = [log.at(line, offset + begin) for begin, _ in case.pieces]
     ends = [log.at(line, offset + end) for _, end in case.pieces]
-    return {"pause": pause, "end": end, "beside": beside, "hold": hold}[case.measure](
+    return {"pause": pause, "end": end, "beside": beside, "hold": hold, "startle": hold}[case.measure](
         log, begins, ends, until)
 
 
@@ -384,6 +386,7 @@ def measures(rows):
     percentile = lambda values, part: (len(values), rig.percentile(values, part) if values else None, "ms")
     ends, held, interrupted = of("ends"), of("backchannels", "noises"), of("interruptions")
     stops = [row["stop_ms"] if row["stop_ms"] is not None else float("inf") for row in interrupted]
+    loud = of("loud_sounds")
     resumed = numbers(rows, "resume_ms")
     return [
         ("pauses: takeover", *pct(of("pauses"), "takeover"), ("<=", 0.10)),
@@ -401,6 +404,7 @@ def measures(rows):
         ("interruptions: stopped", len(stops), sum(stop < float("inf") for stop in stops) / len(stops) if stops else None, "%", (">=", 0.95)),
         ("interruptions: onset to clear, p50", *percentile(stops, 0.5), None),
         ("interruptions: onset to clear, p95", *percentile(stops, 0.95), ("<=", 250)),
+        ("loud sounds without words: given back", len(loud), 1 - share(loud, "stopped") if loud else None, "%", (">=", 0.95)),
         ("false barge-ins: resumed after, max", *percentile(resumed, 1.0), ("<=", RESUME_US / 1000)),
         ("echo: no clear", *pct(of("echo"), "kept"), (">=", 1.0)),
         ("side talk over the agent: no clear", *pct(of("side_over_agent"), "kept"), (">=", 0.95)),

@@ -50,9 +50,8 @@ pub fn begins_backchannel(text: &str, language: &str, extra: &[String]) -> bool 
     let Some(from) = kinds.iter().position(|kind| *kind == Kind::Content) else { return false };
     let begun = format!("{} ", join(&words[from..]));
     let begins = |phrase: &&str| phrase.starts_with(&begun);
-    lists::BACKCHANNELS.iter().any(|phrase| begins(&phrase))
-        || Tongue::of(language) == Tongue::Mixed
-            && lists::BACKCHANNELS_HI.iter().any(|phrase| begins(&phrase))
+    lists::BACKCHANNELS.iter().any(begins)
+        || Tongue::of(language) == Tongue::Mixed && lists::BACKCHANNELS_HI.iter().any(begins)
         || extra.iter().any(|phrase| begins(&join(&words_of(phrase)).as_str()))
 }
 
