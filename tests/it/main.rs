@@ -11,6 +11,7 @@ mod drain;
 mod faults;
 mod heard;
 mod hops;
+mod integrators;
 mod media_socket;
 mod sandbox;
 mod tidy;
@@ -36,6 +37,7 @@ fn main() {
         answered_call::trials(),
         drain::trials(),
         commands::trials(),
+        integrators::trials(),
         hops::trials(),
         tidy::trials(),
     ];
