@@ -27,7 +27,9 @@ use proto::{
     telephony::v1::call_service_server::CallServiceServer,
     tenancy::v1::{
         agent_service_client::AgentServiceClient, agent_service_server::AgentServiceServer,
+        audit_service_server::AuditServiceServer, phone_number_service_server::PhoneNumberServiceServer,
         routing_service_client::RoutingServiceClient, routing_service_server::RoutingServiceServer,
+        tenant_service_server::TenantServiceServer,
     },
 };
 use retrieval::Retrieval;
@@ -209,12 +211,24 @@ impl Composer {
         let keys = self.config.vendors.iter();
         let provider_keys =
             keys.filter_map(|(name, vendor)| Some(((*name).to_owned(), vendor.api_key.clone()?))).collect();
-        let config =
-            tenancy::Config { data_dir: self.config.data_dir.clone(), provider_keys, seed_demo: development };
-        let tenancy = Tenancy::open(config).await.map_err(|error| Exit::unavailable(chain(&error)))?;
+        let config = tenancy::Config {
+            database_url: self.config.database_url.clone(),
+            provider_keys,
+            seed_demo: development,
+            ..tenancy::Config::new(self.config.data_dir.clone())
+        };
+        let tenancy = Tenancy::open(config).await.map_err(|error| match &error {
+            tenancy::Error::Database(cause) if cause.is_configuration() => {
+                Exit::configuration(format!("database.url (DATABASE_URL): {}", chain(&error)))
+            }
+            _ => Exit::unavailable(chain(&error)),
+        })?;
         let mut routes = RoutesBuilder::default();
         routes.add_service(AgentServiceServer::new(tenancy.agent_service()));
+        routes.add_service(AuditServiceServer::new(tenancy.audit_service()));
+        routes.add_service(PhoneNumberServiceServer::new(tenancy.phone_number_service()));
         routes.add_service(RoutingServiceServer::new(tenancy.routing_service()));
+        routes.add_service(TenantServiceServer::new(tenancy.tenant_service()));
         self.local.insert(Role::Tenancy, routes.routes());
         Ok(())
     }
@@ -364,7 +378,13 @@ fn service_names(role: Role) -> &'static [&'static str] {
         Role::Retrieval => {
             &["trunkline.retrieval.v1.RetrievalService", "trunkline.retrieval.v1.DocumentService"]
         }
-        Role::Tenancy => &["trunkline.tenancy.v1.AgentService", "trunkline.tenancy.v1.RoutingService"],
+        Role::Tenancy => &[
+            "trunkline.tenancy.v1.AgentService",
+            "trunkline.tenancy.v1.AuditService",
+            "trunkline.tenancy.v1.PhoneNumberService",
+            "trunkline.tenancy.v1.RoutingService",
+            "trunkline.tenancy.v1.TenantService",
+        ],
     }
 }
 

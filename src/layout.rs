@@ -88,11 +88,7 @@ pub async fn together(config: Config) -> Result<Layout, Exit> {
 /// # Errors
 /// 69 or 70 if a process does not become ready.
 pub async fn split(config: Config, binary: &Path) -> Result<Layout, Exit> {
-    let seeded = tenancy::Config {
-        data_dir: config.data_dir.clone(),
-        provider_keys: BTreeMap::new(),
-        seed_demo: true,
-    };
+    let seeded = tenancy::Config { seed_demo: true, ..tenancy::Config::new(config.data_dir.clone()) };
     Tenancy::open(seeded).await.map_err(|error| Exit::unavailable(chain(&error)))?;
     let documents = write_documents(&config)?;
     let (issuer, realm_url, realm) = realm(&config).await?;

@@ -113,7 +113,7 @@ impl Directory {
         {
             return Ok(agent);
         }
-        let mut request = Request::new(GetAgentRequest { name: name.to_owned(), version });
+        let mut request = Request::new(GetAgentRequest { name: name.to_owned(), version, draft: false });
         request.set_timeout(DEADLINE);
         let mut agents = self.0.agents.clone();
         let response = within_deadline(agents.get_agent(request)).await?;

@@ -15,7 +15,8 @@ use proto::{
         media_service_server::{MediaService, MediaServiceServer},
     },
     tenancy::v1::{
-        GetProviderKeysRequest, GetProviderKeysResponse, ResolveNumberRequest, ResolveNumberResponse,
+        GetProviderKeysRequest, GetProviderKeysResponse, ListInactiveTenantsRequest,
+        ListInactiveTenantsResponse, ResolveNumberRequest, ResolveNumberResponse,
         routing_service_client::RoutingServiceClient,
         routing_service_server::{RoutingService, RoutingServiceServer},
     },
@@ -44,6 +45,13 @@ pub(crate) struct Reached(pub(crate) Arc<AtomicUsize>);
 
 #[tonic::async_trait]
 impl RoutingService for Reached {
+    async fn list_inactive_tenants(
+        &self,
+        _: GrpcRequest<ListInactiveTenantsRequest>,
+    ) -> Result<GrpcResponse<ListInactiveTenantsResponse>, Status> {
+        Ok(GrpcResponse::new(ListInactiveTenantsResponse::default()))
+    }
+
     async fn resolve_number(
         &self,
         request: GrpcRequest<ResolveNumberRequest>,

@@ -1,0 +1,14 @@
+//! Small things that every message has: times and etags.
+
+use prost_types::Timestamp;
+
+/// A stored time, microseconds since 1970, in the contract's form.
+pub fn timestamp(micros: i64) -> Timestamp {
+    let nanos = i32::try_from(micros.rem_euclid(1_000_000)).unwrap_or(0) * 1000;
+    Timestamp { seconds: micros.div_euclid(1_000_000), nanos }
+}
+
+/// The etag of something that changed last at a time.
+pub fn etag(updated_at: i64) -> String {
+    format!("{updated_at:x}")
+}
