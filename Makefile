@@ -56,10 +56,14 @@ bench: system tools ## Turns and barge-in as the carrier sees them, VAD, retriev
 	fi
 
 test-engines: system tools ## The suites that need another engine than the embedded ones; one that is away is a failure
-	$(call say,the speech detector on ONNX Runtime)
+	$(call say,the speech detector on ONNX Runtime and the identity suite on Keycloak)
 	@mkdir -p out
-	@TRUNKLINE_REQUIRE_ENGINES=1 $(CARGO) test $(CARGO_FLAGS) --workspace --lib vad::onnx -- --nocapture | tee out/engines.txt
-	@grep -q '^test vad::onnx::tests::' out/engines.txt || { echo "no test of the engine was run" >&2; exit 1; }
+	@home="$$(deploy/scripts/keycloak)"; TRUNKLINE_REQUIRE_ENGINES=1 TRUNKLINE_KEYCLOAK_HOME="$$home" \
+		$(CARGO) test $(CARGO_FLAGS) --workspace --lib -- vad::onnx keycloak_keeps_the_suite --nocapture | tee out/engines.txt
+	@grep -q '^test vad::onnx::tests::' out/engines.txt || { echo "no test of ONNX Runtime was run" >&2; exit 1; }
+	@grep -q '^identity suite: all parts hold on keycloak 26' out/engines.txt || { echo "no test on Keycloak was run" >&2; exit 1; }
+	$(call say,the engines were)
+	@sed -n 's/^engine: /  /p' out/engines.txt
 
 proto-baseline: tools ## Take the contracts as they are for the baseline of later changes
 	@$(BUF) build proto --exclude-source-info -o $(BASELINE)

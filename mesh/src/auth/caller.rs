@@ -14,7 +14,8 @@ pub struct Caller {
     pub client: String,
     /// The token's roles that the contracts know.
     pub roles: Vec<Role>,
-    /// Slugs of the tenants that the token's groups name.
+    /// Slugs of the tenants that the token's groups name; behind the layer stack, of those in which its right suffices
+    /// for the method.
     pub tenants: Vec<String>,
 }
 
@@ -56,8 +57,11 @@ impl Caller {
         if self.spans_tenants() || self.tenants.iter().any(|own| own == slug) {
             Ok(slug)
         } else {
-            Err(ServiceError::new(ErrorReason::TenantMismatch, "the token does not belong to this tenant")
-                .into())
+            Err(ServiceError::new(
+                ErrorReason::TenantMismatch,
+                "the token gives no right to this in the tenant",
+            )
+            .into())
         }
     }
 }

@@ -1,6 +1,8 @@
 //! PORT: a tenant's accounts at the issuer. Every act may be repeated: a repeat finds what is there and completes it, so
 //! that a crash between the issuer and the store is mended by asking again.
 
+pub mod keycloak;
+
 use std::time::Duration;
 
 use mesh::{Pii, ServiceError};
@@ -159,3 +161,6 @@ impl From<AccountsError> for ServiceError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
