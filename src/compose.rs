@@ -27,9 +27,9 @@ use proto::{
     telephony::v1::call_service_server::CallServiceServer,
     tenancy::v1::{
         agent_service_client::AgentServiceClient, agent_service_server::AgentServiceServer,
-        audit_service_server::AuditServiceServer, phone_number_service_server::PhoneNumberServiceServer,
-        routing_service_client::RoutingServiceClient, routing_service_server::RoutingServiceServer,
-        tenant_service_server::TenantServiceServer,
+        audit_service_server::AuditServiceServer, member_service_server::MemberServiceServer,
+        phone_number_service_server::PhoneNumberServiceServer, routing_service_client::RoutingServiceClient,
+        routing_service_server::RoutingServiceServer, tenant_service_server::TenantServiceServer,
     },
 };
 use retrieval::Retrieval;
@@ -149,6 +149,15 @@ impl Node {
         if let (Some(listener), Some(gateway)) = (http_listener, gateway) {
             serve_http(&mut tasks, listener, gateway.router(), &drain);
         }
+        if let Some(role) = composer.roles.iter().copied().find(|role| role.needs().contains(&Role::Tenancy))
+        {
+            let tenancy = RoutingServiceClient::new(composer.hop(role, Role::Tenancy)?);
+            let (inactive, drain) = (composer.stack.inactive_tenants(), drain.clone());
+            tasks.spawn(async move {
+                inactive.run(tenancy, drain).await;
+                Ok(())
+            });
+        }
         let (routes, health) = composer.routes().await?;
         let serving =
             mesh::serve::serve(grpc_listener, routes, &composer.stack, composer.tls.as_ref(), drain.clone())
@@ -212,6 +221,7 @@ impl Composer {
         let provider_keys =
             keys.filter_map(|(name, vendor)| Some(((*name).to_owned(), vendor.api_key.clone()?))).collect();
         let config = tenancy::Config {
+            accounts: self.identity.accounts()?,
             database_url: self.config.database_url.clone(),
             provider_keys,
             seed_demo: development,
@@ -226,6 +236,7 @@ impl Composer {
         let mut routes = RoutesBuilder::default();
         routes.add_service(AgentServiceServer::new(tenancy.agent_service()));
         routes.add_service(AuditServiceServer::new(tenancy.audit_service()));
+        routes.add_service(MemberServiceServer::new(tenancy.member_service()));
         routes.add_service(PhoneNumberServiceServer::new(tenancy.phone_number_service()));
         routes.add_service(RoutingServiceServer::new(tenancy.routing_service()));
         routes.add_service(TenantServiceServer::new(tenancy.tenant_service()));
@@ -381,6 +392,7 @@ fn service_names(role: Role) -> &'static [&'static str] {
         Role::Tenancy => &[
             "trunkline.tenancy.v1.AgentService",
             "trunkline.tenancy.v1.AuditService",
+            "trunkline.tenancy.v1.MemberService",
             "trunkline.tenancy.v1.PhoneNumberService",
             "trunkline.tenancy.v1.RoutingService",
             "trunkline.tenancy.v1.TenantService",

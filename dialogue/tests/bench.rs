@@ -229,7 +229,7 @@ impl Bench {
             subject: "media".into(),
             client: "svc-media".into(),
             roles: vec![Role::SvcMedia],
-            tenants: vec![],
+            ..Caller::default()
         };
         let role = tools.into_iter().fold(role, Dialogue::with_tool);
         let server = DialogueServiceServer::new(role.service());

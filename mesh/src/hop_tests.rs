@@ -65,13 +65,6 @@ impl RoutingService for Reached {
     ) -> Result<GrpcResponse<GetProviderKeysResponse>, Status> {
         Err(Status::unavailable("not part of the test"))
     }
-
-    async fn list_inactive_tenants(
-        &self,
-        _: GrpcRequest<ListInactiveTenantsRequest>,
-    ) -> Result<GrpcResponse<ListInactiveTenantsResponse>, Status> {
-        Err(Status::unavailable("not part of the test"))
-    }
 }
 
 #[tonic::async_trait]
@@ -231,7 +224,7 @@ async fn a_caller_in_the_extensions_of_a_local_hop_proves_nothing() {
         subject: "s".to_owned(),
         client: "svc-telephony-gw".to_owned(),
         roles: vec![Role::SvcTelephonyGw],
-        tenants: Vec::new(),
+        ..Caller::default()
     });
     let mut client = RoutingServiceClient::new(node.routing);
     assert_eq!(client.resolve_number(forged).await.unwrap_err().code(), Code::Unauthenticated);

@@ -6,6 +6,7 @@ pub mod directory;
 pub mod drain;
 pub mod error;
 pub mod hop;
+pub mod inactive;
 pub mod layers;
 pub mod pii;
 pub mod serve;

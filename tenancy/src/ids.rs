@@ -67,6 +67,23 @@ impl AgentId {
 pub struct AccountId(String);
 
 impl AccountId {
+    /// The account that a resource name `tenants/{tenant}/serviceAccounts/{service_account}` ends with.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT when the name has another form; `field` is where it stood.
+    pub fn of_name(field: &str, name: &str) -> Result<Self, ServiceError> {
+        let parts: Vec<&str> = name.split('/').collect();
+        match parts[..] {
+            ["tenants", _, "serviceAccounts", id] if check_new_id(field, id, 40).is_none() => {
+                Ok(Self(id.to_owned()))
+            }
+            _ => Err(ServiceError::invalid_field(
+                field,
+                "must be tenants/{tenant}/serviceAccounts/{service_account}",
+            )),
+        }
+    }
+
     /// The account of an id that was checked when it was stored.
     pub fn from_id(id: &str) -> Self {
         Self(id.to_owned())

@@ -15,7 +15,9 @@ use mesh::Pii;
 
 pub use control::migrate;
 pub use ids::{AccountId, TenantId};
-pub use service::{AgentService, AuditService, PhoneNumberService, RoutingService, TenantService};
+pub use service::{
+    AgentService, AuditService, MemberService, PhoneNumberService, RoutingService, TenantService,
+};
 
 use accounts::Accounts;
 use control::Store;
@@ -161,6 +163,11 @@ impl Tenancy {
     /// Serves the audit log.
     pub fn audit_service(&self) -> AuditService {
         AuditService::new(self.desk.clone())
+    }
+
+    /// Serves a tenant's people and service accounts.
+    pub fn member_service(&self) -> MemberService {
+        MemberService::new(self.desk.clone())
     }
 
     /// Serves telephone numbers.

@@ -23,7 +23,7 @@ const KID_MAX_BYTES: usize = 128;
 const REFUSED_HEADERS: [&str; 6] = ["jku", "jwk", "x5u", "x5c", "crit", "cty"];
 
 /// A tenant's sub-groups and the right that each gives.
-const TENANT_RIGHTS: [(&str, Role); 3] =
+pub(super) const TENANT_RIGHTS: [(&str, Role); 3] =
     [("admins", Role::TenantAdmin), ("operators", Role::TenantOperator), ("viewers", Role::TenantViewer)];
 
 /// What a token must say.
@@ -183,7 +183,10 @@ fn holder_of(claims: Claims) -> Holder {
     let mut tenants: Vec<String> = groups.iter().map(|(tenant, _)| (*tenant).to_owned()).collect();
     tenants.sort_unstable();
     tenants.dedup();
-    Holder { caller: Caller { subject: claims.sub, client: claims.azp, roles, tenants }, rights }
+    Holder {
+        caller: Caller { subject: claims.sub, client: claims.azp, roles, tenants, ..Caller::default() },
+        rights,
+    }
 }
 
 /// The strongest right in each tenant. A token's roles come from all its groups together: those of a token that names

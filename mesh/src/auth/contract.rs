@@ -231,6 +231,7 @@ mod tests {
             client: "c".into(),
             roles: vec![Role::TenantAdmin, Role::TenantViewer],
             tenants: vec!["acme".into(), "mine".into()],
+            ..Caller::default()
         };
         let rights = rights.map(|(tenant, right)| (tenant.to_owned(), right)).into();
         let mut holder = Holder { caller, rights };

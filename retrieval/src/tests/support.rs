@@ -199,6 +199,7 @@ pub fn asking<T>(message: T, role: Role, tenants: &[&str]) -> Request<T> {
         client: "client".into(),
         roles: vec![role],
         tenants: tenants.iter().map(|&tenant| tenant.to_owned()).collect(),
+        ..Caller::default()
     });
     request
 }

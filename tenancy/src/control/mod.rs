@@ -26,7 +26,7 @@ pub use platform::Platform;
 pub use postgres::migrate;
 pub use requests::{Claim, Request};
 pub use routes::Routes;
-pub use service_accounts::AccountState;
+pub use service_accounts::{AccountState, ServiceAccount};
 pub use tenants::{Tenant, TenantState, TookOn};
 
 use crate::{DatabaseError, Error, ids::TenantId};
@@ -93,6 +93,14 @@ impl Store {
             Engine::Sqlite(engine) => engine.readers(),
             Engine::Postgres(engine) => engine.platform(),
         })
+    }
+
+    #[cfg(test)]
+    pub async fn close(&self) {
+        match &self.0 {
+            Engine::Sqlite(engine) => engine.close().await,
+            Engine::Postgres(_) => panic!("not the embedded engine"),
+        }
     }
 
     #[cfg(test)]

@@ -67,6 +67,12 @@ impl Engine {
     }
 
     #[cfg(test)]
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    #[cfg(test)]
     pub fn writer(&self) -> &SqlitePool {
         &self.writer
     }

@@ -3,6 +3,7 @@
 
 mod agents;
 mod audit;
+mod members;
 mod page;
 mod phone_numbers;
 mod routing;
@@ -17,6 +18,7 @@ use tonic::{Request, Status};
 
 pub use agents::AgentService;
 pub use audit::AuditService;
+pub use members::MemberService;
 pub use phone_numbers::PhoneNumberService;
 pub use routing::RoutingService;
 pub use tenants::TenantService;

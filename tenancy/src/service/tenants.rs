@@ -14,10 +14,10 @@ use super::{
     Asked, Desk, check_etag, check_text,
     page::Listing,
     required,
-    work::{ISSUER_TIMEOUT, Work, check_request_id, request_id_reused},
+    work::{Work, at_issuer, check_request_id, request_id_reused},
 };
 use crate::{
-    accounts::{AccountsError, Credentials, Right},
+    accounts::{Credentials, Right},
     control::{Access, AccountState, Tenant, TenantState, TookOn},
     ids::{AccountId, TenantId, check_new_id, check_parent},
     mask::{self, Masked},
@@ -94,9 +94,7 @@ impl TenantService {
             accounts.create_tenant(tenant).await?;
             accounts.create_service_account(tenant, account, Right::Admin).await
         };
-        let late = || AccountsError::Unavailable("no answer in time".into());
-        let credentials = tokio::time::timeout(ISSUER_TIMEOUT, work).await.map_err(|_| late())??;
-        Ok(credentials)
+        at_issuer(work).await
     }
 }
 
@@ -252,7 +250,7 @@ impl tenant_service_server::TenantService for TenantService {
             return Err(wrong_state(&tenant, "only an active tenant can be suspended").into());
         }
         let tenant = self.set_state(work, tenant, TenantState::Suspended, reason).await?;
-        self.desk.accounts()?.set_tenant_enabled(&tenant.id, false).await.map_err(ServiceError::from)?;
+        at_issuer(self.desk.accounts()?.set_tenant_enabled(&tenant.id, false)).await?;
         Ok(Response::new(SuspendTenantResponse { tenant: Some(tenant.into_wire()) }))
     }
 
@@ -266,7 +264,7 @@ impl tenant_service_server::TenantService for TenantService {
             return Err(wrong_state(&tenant, "only a suspended tenant can be taken back").into());
         }
         let tenant = self.set_state(work, tenant, TenantState::Active, reason).await?;
-        self.desk.accounts()?.set_tenant_enabled(&tenant.id, true).await.map_err(ServiceError::from)?;
+        at_issuer(self.desk.accounts()?.set_tenant_enabled(&tenant.id, true)).await?;
         Ok(Response::new(ResumeTenantResponse { tenant: Some(tenant.into_wire()) }))
     }
 
@@ -280,7 +278,7 @@ impl tenant_service_server::TenantService for TenantService {
             return Err(wrong_state(&tenant, "suspend it first").into());
         }
         let tenant = self.set_state(work, tenant, TenantState::Deleted, reason).await?;
-        self.desk.accounts()?.delete_tenant(&tenant.id).await.map_err(ServiceError::from)?;
+        at_issuer(self.desk.accounts()?.delete_tenant(&tenant.id)).await?;
         Ok(Response::new(DeleteTenantResponse { tenant: Some(tenant.into_wire()) }))
     }
 }

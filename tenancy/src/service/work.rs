@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{Asked, Desk};
 use crate::{
+    accounts::AccountsError,
     control::{Access, Change, Claim, Request, StoreError, TenantTx},
     ids::TenantId,
 };
@@ -19,7 +20,10 @@ use crate::{
 /// How long an attempt may hold a request's id without an answer: longer than any attempt takes.
 const HELD: Duration = Duration::from_secs(20);
 /// How long the calls to the issuer of one attempt may take together.
-pub const ISSUER_TIMEOUT: Duration = Duration::from_secs(8);
+const ISSUER_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// In place of a method, for a resource that one attempt has.
+const ALONE: &str = "alone";
 
 /// A change that is being made. What is not finished has not happened.
 pub struct Work {
@@ -28,9 +32,10 @@ pub struct Work {
     pub tx: TenantTx,
     asked: Asked,
     claim: Option<Claimed>,
+    alone: Option<Claimed>,
 }
 
-/// A request's id that this attempt has.
+/// A request's id, or a resource, that this attempt has.
 #[derive(Clone)]
 struct Claimed {
     id: String,
@@ -39,7 +44,7 @@ struct Claimed {
 
 impl Work {
     pub(super) fn new(desk: Desk, tx: TenantTx, asked: Asked) -> Self {
-        Self { desk, tx, asked, claim: None }
+        Self { desk, tx, asked, claim: None, alone: None }
     }
 
     /// Claims the request's id, if it has one. Returns the answer if the request was answered before.
@@ -66,8 +71,7 @@ impl Work {
     ) -> Result<Option<A>, Status> {
         let claimed =
             Claimed { id: request_id.to_owned(), hash: Sha256::digest(request.encode_to_vec()).into() };
-        let busy = i64::try_from(HELD.as_micros()).unwrap_or(i64::MAX);
-        match self.tx.claim(claimed.request(self.asked.method), busy).await? {
+        match self.tx.claim(claimed.request(self.asked.method), held_micros()).await? {
             Claim::Ours => {
                 self.claim = Some(claimed);
                 Ok(None)
@@ -84,6 +88,23 @@ impl Work {
             .into()),
             Claim::Reused => Err(request_id_reused().into()),
         }
+    }
+
+    /// Keeps every other attempt off a resource that the issuer knows too, until this one ends.
+    ///
+    /// # Errors
+    /// ABORTED while another attempt is at work.
+    pub async fn alone(&mut self, resource: &str) -> Result<(), Status> {
+        let alone = Claimed { id: resource.to_owned(), hash: [0; 32] };
+        match self.tx.claim(alone.request(ALONE), held_micros()).await? {
+            Claim::Ours => self.alone = Some(alone),
+            _ => {
+                let why = format!("{resource} is being changed by another request; try again");
+                let error = ServiceError::new(ErrorReason::RequestInProgress, why).about(resource);
+                return Err(error.retry_after(Duration::from_secs(1)).into());
+            }
+        }
+        Ok(())
     }
 
     /// Writes the change down. `detail` without values that are personal or secret.
@@ -106,6 +127,9 @@ impl Work {
         if let Some(claimed) = &self.claim {
             self.tx.answer(claimed.request(self.asked.method), &answer.encode_to_vec()).await?;
         }
+        if let Some(alone) = &self.alone {
+            self.tx.give_back(alone.request(ALONE)).await?;
+        }
         self.tx.commit().await?;
         Ok(Response::new(answer))
     }
@@ -114,7 +138,7 @@ impl Work {
     pub async fn hold(self) -> Result<Held, Status> {
         let tenant = self.tx.tenant().clone();
         self.tx.commit().await?;
-        Ok(Held { desk: self.desk, tenant, asked: self.asked, claim: self.claim })
+        Ok(Held { desk: self.desk, tenant, asked: self.asked, claim: self.claim, alone: self.alone })
     }
 }
 
@@ -124,22 +148,29 @@ pub struct Held {
     tenant: TenantId,
     asked: Asked,
     claim: Option<Claimed>,
+    alone: Option<Claimed>,
 }
 
 impl Held {
     /// Begins the second half.
     pub async fn resume(self) -> Result<Work, Status> {
         let tx = self.desk.store().begin(&self.tenant, Access::Write).await?;
-        Ok(Work { desk: self.desk, tx, asked: self.asked, claim: self.claim })
+        Ok(Work { desk: self.desk, tx, asked: self.asked, claim: self.claim, alone: self.alone })
     }
 
     /// Ends an attempt that failed: the next one may begin at once.
     pub async fn give_up(self, error: impl Into<Status>) -> Status {
         let error = error.into();
-        let Some(claimed) = &self.claim else { return error };
+        let claimed = self.claim.iter().map(|claimed| claimed.request(self.asked.method));
+        let claimed: Vec<_> = claimed.chain(self.alone.iter().map(|alone| alone.request(ALONE))).collect();
+        if claimed.is_empty() {
+            return error;
+        }
         let given_back = async {
             let mut tx = self.desk.store().begin(&self.tenant, Access::Write).await?;
-            tx.give_back(claimed.request(self.asked.method)).await?;
+            for claimed in claimed {
+                tx.give_back(claimed).await?;
+            }
             tx.commit().await
         };
         if let Err(cause) = given_back.await {
@@ -153,6 +184,19 @@ impl Claimed {
     fn request<'a>(&'a self, method: &'a str) -> Request<'a> {
         Request { method, id: &self.id, hash: &self.hash }
     }
+}
+
+fn held_micros() -> i64 {
+    i64::try_from(HELD.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Waits for the issuer, not for ever.
+///
+/// # Errors
+/// UNAVAILABLE without an answer in time, and whatever the issuer's answer means.
+pub async fn at_issuer<T>(work: impl Future<Output = Result<T, AccountsError>>) -> Result<T, ServiceError> {
+    let late = || AccountsError::Unavailable("no answer in time".into());
+    Ok(tokio::time::timeout(ISSUER_TIMEOUT, work).await.map_err(|_| late())??)
 }
 
 /// Checks the form of a request's id; an empty one is none.

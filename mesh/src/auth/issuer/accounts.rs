@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{IssuerError, files, new_secret, subject_of};
+use crate::auth::{claims::TENANT_RIGHTS, role_name};
 
 /// The group of all tenants, which the realm file makes.
 const ROOT: &str = "tenants";
@@ -48,13 +49,19 @@ pub(super) struct User {
 }
 
 impl Accounts {
+    /// The group of all tenants, and below it that of the tenant `demo`, which comes with every node that runs this.
     fn new() -> Self {
         let root = Group { parent: None, name: ROOT.to_owned(), roles: BTreeSet::new() };
-        Self {
-            groups: BTreeMap::from([(Uuid::new_v4().to_string(), root)]),
-            clients: BTreeMap::new(),
-            users: BTreeMap::new(),
+        let root_id = Uuid::new_v4().to_string();
+        let groups = BTreeMap::from([(root_id.clone(), root)]);
+        let mut accounts = Self { groups, clients: BTreeMap::new(), users: BTreeMap::new() };
+        let demo = accounts.add_group(&root_id, "demo").unwrap_or_default();
+        for (name, role) in TENANT_RIGHTS {
+            let id = accounts.add_group(&demo, name).unwrap_or_default();
+            let roles = BTreeSet::from([role_name(role).to_owned()]);
+            accounts.groups.entry(id).and_modify(|group| group.roles = roles);
         }
+        accounts
     }
 
     /// A group's full path, `/tenants/acme/admins`.

@@ -3,6 +3,7 @@
 
 mod development;
 mod keycloak_server;
+mod services;
 mod suite;
 
 use std::collections::HashMap;

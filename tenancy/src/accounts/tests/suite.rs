@@ -20,7 +20,7 @@ use proto::{auth::v1::Role, types::v1::ErrorReason};
 use serde_json::Value;
 use tonic::Status;
 
-use super::{Server, http};
+use super::{Server, http, services};
 use crate::{
     accounts::{Accounts, AccountsError, Credentials, Right, keycloak::Keycloak},
     ids::{AccountId, TenantId},
@@ -40,6 +40,7 @@ pub(super) async fn run(server: &mut dyn Server) {
     suite.people_are_members_by_their_address().await;
     suite.nobody_else_may_manage_accounts(server).await;
     suite.a_deleted_tenant_leaves_nothing().await;
+    services::run(server).await;
     keys_rotate(server).await;
     an_issuer_that_is_away_gives_no_verdict(server).await;
     println!("identity suite: all parts hold on {}", server.name());
@@ -52,11 +53,11 @@ struct Suite {
     server_client: TokenConfig,
 }
 
-fn tokens(client: TokenConfig) -> TokenSource {
+pub(super) fn tokens(client: TokenConfig) -> TokenSource {
     TokenSource::new(http(), client).unwrap()
 }
 
-fn accounts(server: &dyn Server) -> Keycloak {
+pub(super) fn accounts(server: &dyn Server) -> Keycloak {
     Keycloak::new(http(), &server.realm_url(), tokens(server.client("svc-tenancy"))).unwrap()
 }
 
@@ -64,7 +65,12 @@ fn expected(server: &dyn Server) -> Expected {
     Expected { issuer: server.realm_url().to_string(), audience: "trunkline".into() }
 }
 
-async fn caller(verifier: &Verifier, source: &TokenSource) -> Result<Caller, Status> {
+pub(super) fn verifier(server: &dyn Server) -> Verifier {
+    let keys = Keys::new(HttpKeys::new(http(), &server.realm_url()).unwrap());
+    Verifier::new(keys, expected(server))
+}
+
+pub(super) async fn caller(verifier: &Verifier, source: &TokenSource) -> Result<Caller, Status> {
     let token = source.authorization().await.map_err(Status::from)?;
     let headers = http::HeaderMap::from_iter([(http::header::AUTHORIZATION, token)]);
     Ok(verifier.verify(&headers).await?)
@@ -144,11 +150,10 @@ fn assert_shape(what: &str, token: &http::HeaderValue, more: &[(&str, &'static s
 
 impl Suite {
     fn new(server: &dyn Server) -> Self {
-        let keys = Keys::new(HttpKeys::new(http(), &server.realm_url()).unwrap());
         Self {
             name: server.name(),
             accounts: accounts(server),
-            verifier: Verifier::new(keys, expected(server)),
+            verifier: verifier(server),
             server_client: server.client("svc-tenancy"),
         }
     }
@@ -382,12 +387,10 @@ async fn keys_rotate(server: &mut dyn Server) {
 }
 
 async fn an_issuer_that_is_away_gives_no_verdict(server: &mut dyn Server) {
-    let keys = Keys::new(HttpKeys::new(http(), &server.realm_url()).unwrap());
-    let verifier = Verifier::new(keys, expected(server));
+    let verifier = verifier(server);
     let known = tokens(server.client("svc-media"));
     caller(&verifier, &known).await.unwrap();
-    let (tenancy, blind) = (accounts(server), Keys::new(HttpKeys::new(http(), &server.realm_url()).unwrap()));
-    let blind = Verifier::new(blind, expected(server));
+    let (tenancy, blind) = (accounts(server), self::verifier(server));
     let unused = tokens(server.client("svc-dialogue"));
     server.stop().await;
 
