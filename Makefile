@@ -19,6 +19,10 @@ BASELINE := proto/baseline.binpb
 # The second engine of the speech detector; its tests do not run without it.
 test test-engines bench: export TRUNKLINE_ONNXRUNTIME_LIB = $(CURDIR)/.venv/lib/libonnxruntime.so
 
+# What is not there is a failure, not a test that does not run.
+ENGINES := env TRUNKLINE_REQUIRE_ENGINES=1
+comma := ,
+
 say = @echo "==> $(1)" >&2
 
 help: ## List the targets
@@ -56,14 +60,22 @@ bench: system tools ## Turns and barge-in as the carrier sees them, VAD, retriev
 	fi
 
 test-engines: system tools ## The suites that need another engine than the embedded ones; one that is away is a failure
-	$(call say,the speech detector on ONNX Runtime and the identity suite on Keycloak)
+	@deploy/scripts/setup engines
 	@mkdir -p out
-	@home="$$(deploy/scripts/keycloak)"; TRUNKLINE_REQUIRE_ENGINES=1 TRUNKLINE_KEYCLOAK_HOME="$$home" \
-		$(CARGO) test $(CARGO_FLAGS) --workspace --lib -- vad::onnx keycloak_keeps_the_suite --nocapture | tee out/engines.txt
-	@grep -q '^test vad::onnx::tests::' out/engines.txt || { echo "no test of ONNX Runtime was run" >&2; exit 1; }
+	@rm -f out/engines.txt
+	$(call say,the speech detector on ONNX Runtime)
+	@echo "engine: ONNX Runtime $$(basename "$$(readlink -f "$$TRUNKLINE_ONNXRUNTIME_LIB")" | sed 's/.*\.so\.//')" | tee -a out/engines.txt
+	@$(ENGINES) $(CARGO) test $(CARGO_FLAGS) --workspace --lib vad::onnx -- --nocapture | tee -a out/engines.txt
+	$(call say,tenants$(comma) agents and numbers on PostgreSQL)
+	@$(ENGINES) tests/engines/postgres $(CARGO) test $(CARGO_FLAGS) --workspace --lib --test it postgres | tee -a out/engines.txt
+	$(call say,the identity suite on Keycloak)
+	@home="$$(deploy/scripts/keycloak)"; $(ENGINES) TRUNKLINE_KEYCLOAK_HOME="$$home" \
+		$(CARGO) test $(CARGO_FLAGS) --workspace --lib -- keycloak_keeps_the_suite --nocapture | tee -a out/engines.txt
 	@grep -q '^identity suite: all parts hold on keycloak 26' out/engines.txt || { echo "no test on Keycloak was run" >&2; exit 1; }
-	$(call say,the engines were)
-	@sed -n 's/^engine: /  /p' out/engines.txt
+	@for ran in vad::onnx::tests:: tests::postgres:: tests::on_postgres:: kills::; do \
+		grep -q "^test $$ran.*ok$$" out/engines.txt || { echo "no test of $$ran was run" >&2; exit 1; }; \
+	done
+	@echo; grep '^engine: ' out/engines.txt; grep '^test result: ' out/engines.txt | awk '{ passed += $$4 } END { print passed " tests passed on them" }'
 
 proto-baseline: tools ## Take the contracts as they are for the baseline of later changes
 	@$(BUF) build proto --exclude-source-info -o $(BASELINE)

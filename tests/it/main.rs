@@ -12,8 +12,10 @@ mod faults;
 mod heard;
 mod hops;
 mod integrators;
+mod kills;
 mod media_socket;
 mod sandbox;
+mod suspension;
 mod tidy;
 
 use std::{future::Future, time::Duration};
@@ -31,6 +33,7 @@ fn main() {
     arguments.test_threads.get_or_insert(AT_ONCE);
     // The longest first, so that none is left alone at the end.
     let trials = [
+        kills::trials(),
         media_socket::trials(),
         faults::trials(),
         barge_in::trials(),
@@ -39,6 +42,7 @@ fn main() {
         commands::trials(),
         integrators::trials(),
         hops::trials(),
+        suspension::trials(),
         tidy::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit();

@@ -99,7 +99,7 @@ impl Engine {
 /// # Errors
 /// When the server, the roles or the schema there cannot be used.
 pub async fn migrate(owner_url: &Pii<String>) -> Result<(), DatabaseError> {
-    let mut connection = connect(&options(owner_url)?).await?;
+    let mut connection = connect(&parse(owner_url)?).await?;
     for role in ROLES {
         let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)")
             .bind(role)
@@ -114,10 +114,18 @@ pub async fn migrate(owner_url: &Pii<String>) -> Result<(), DatabaseError> {
     MIGRATIONS.run(&mut connection).await.map_err(|cause| DatabaseError::Migration(cause.into()))
 }
 
+fn parse(url: &Pii<String>) -> Result<PgConnectOptions, DatabaseError> {
+    let url = url.expose();
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(DatabaseError::Url);
+    }
+    let options = PgConnectOptions::from_str(url).map_err(|_| DatabaseError::Url)?;
+    Ok(options.application_name("trunkline"))
+}
+
+/// A node's connections, with bounds on what a lost peer or a stuck writer can hold up.
 fn options(url: &Pii<String>) -> Result<PgConnectOptions, DatabaseError> {
-    let options = PgConnectOptions::from_str(url.expose()).map_err(|_| DatabaseError::Url)?;
-    // Settings that bound what a lost peer or a stuck writer can hold up.
-    Ok(options.application_name("trunkline").options([
+    Ok(parse(url)?.options([
         ("statement_timeout", "5s"),
         ("lock_timeout", "4s"),
         ("idle_in_transaction_session_timeout", "30s"),

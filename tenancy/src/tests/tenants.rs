@@ -138,7 +138,7 @@ pub async fn a_deleted_tenant_leaves_its_name_and_its_log(bench: Bench) {
     assert_eq!(delete(&bench).await.unwrap().state(), TenantState::Deleted);
     assert!(bench.accounts.asked().contains(&"delete tenants/acme".to_owned()));
     let left = bench.everything_of("acme").await;
-    assert!(!left.contains("Answer.") && !left.contains("2025550111\""), "{left}");
+    assert!(!left.contains("Answer."), "{left}");
     let mut tx = bench.read("acme").await;
     assert!(tx.agents("", 9).await.unwrap().is_empty() && tx.numbers("", 9).await.unwrap().is_empty());
     assert!(tx.audit_log("", "~", 9).await.unwrap().len() > 4);
