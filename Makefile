@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sim turns bench test-engines proto-baseline system tools
+PROTOSET := out/trunkline.protoset
+.PHONY: help demo test check sim turns bench test-engines proto-baseline protoset system tools
 
 CARGO ?= cargo
 # More options of cargo's, such as --locked.
@@ -92,6 +93,11 @@ test-engines: system tools ## The suites that need another engine than the embed
 proto-baseline: tools ## Take the contracts as they are for the baseline of later changes
 	@$(BUF) build proto --exclude-source-info -o $(BASELINE)
 	$(call say,wrote $(BASELINE))
+
+protoset: tools ## The contracts as one file for `grpcurl -protoset`
+	@mkdir -p out
+	@$(BUF) build proto -o $(PROTOSET)#format=binpb
+	$(call say,wrote $(PROTOSET))
 
 system:
 	@deploy/scripts/setup system

@@ -15,7 +15,7 @@ pub mod tls;
 #[cfg(test)]
 mod testing;
 
-pub use directory::Directory;
+pub use directory::{Directory, Routes};
 pub use drain::Drain;
 pub use error::ServiceError;
 pub use layers::{ClientStack, Limits, Stack};

@@ -11,6 +11,7 @@ mod drain;
 mod faults;
 mod heard;
 mod hops;
+mod integrators;
 mod keys;
 mod kills;
 mod media_socket;
@@ -41,6 +42,7 @@ fn main() {
         answered_call::trials(),
         drain::trials(),
         commands::trials(),
+        integrators::trials(),
         hops::trials(),
         suspension::trials(),
         keys::trials(),
