@@ -52,9 +52,14 @@ impl Routes {
     /// # Errors
     /// What the tenancy role answered (NOT_FOUND: nobody), or DEADLINE_EXCEEDED after 3 s, when no owner of the last hour is
     /// known.
-    pub async fn resolve(&self, number: &Pii<String>, carrier: Carrier) -> Result<ResolveNumberResponse, Status> {
+    pub async fn resolve(
+        &self,
+        number: &Pii<String>,
+        carrier: Carrier,
+    ) -> Result<ResolveNumberResponse, Status> {
         let key = (number.expose().clone(), carrier.into());
-        let known = self.0.known.get(&key).map(|(route, at)| (route, clock::now().saturating_duration_since(at)));
+        let known =
+            self.0.known.get(&key).map(|(route, at)| (route, clock::now().saturating_duration_since(at)));
         if let Some((route, age)) = &known
             && *age < ROUTE_FRESH
         {

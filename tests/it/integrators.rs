@@ -56,7 +56,8 @@ async fn every_command() {
     for pair in blocks.windows(2).filter(|pair| pair[0].language == "sh" && pair[1].language != "sh") {
         let [command, answer] = pair else { continue };
         let read = |kind: &str| {
-            std::fs::read_to_string(folder.path().join(format!("{}.{kind}", command.line))).unwrap_or_default()
+            std::fs::read_to_string(folder.path().join(format!("{}.{kind}", command.line)))
+                .unwrap_or_default()
         };
         // grpcurl writes the error of a call where a program writes its complaints.
         let (printed, complaints) = (read("out"), read("err"));
@@ -94,7 +95,8 @@ async fn run(up: &Up, folder: &Path, commands: &[&Block]) {
     }
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin");
     let beside = Path::new(BINARY).parent().expect("the binary is in a folder");
-    let path = format!("{}:{}:{}", beside.display(), tools.display(), std::env::var("PATH").unwrap_or_default());
+    let path =
+        format!("{}:{}:{}", beside.display(), tools.display(), std::env::var("PATH").unwrap_or_default());
     let mut shell = Command::new("bash");
     shell.args(["-c", &script]).current_dir(folder).env("PATH", path).kill_on_drop(true);
     shell.env("TRUNKLINE_DATA_DIR", up.data.path().join("data"));
@@ -108,16 +110,21 @@ fn agree(shown: &Value, printed: &Value) -> bool {
     match (shown, printed) {
         (Value::String(shown), Value::String(printed)) => match shown.split_once(ANYTHING) {
             Some((before, after)) => {
-                printed.starts_with(before) && printed.ends_with(after) && printed.len() > before.len() + after.len()
+                printed.starts_with(before)
+                    && printed.ends_with(after)
+                    && printed.len() > before.len() + after.len()
             }
             None => shown == printed,
         },
         (Value::Array(shown), Value::Array(printed)) => {
-            shown.len() == printed.len() && shown.iter().zip(printed).all(|(shown, printed)| agree(shown, printed))
+            shown.len() == printed.len()
+                && shown.iter().zip(printed).all(|(shown, printed)| agree(shown, printed))
         }
         (Value::Object(shown), Value::Object(printed)) => {
             shown.len() == printed.len()
-                && shown.iter().all(|(key, value)| printed.get(key).is_some_and(|printed| agree(value, printed)))
+                && shown
+                    .iter()
+                    .all(|(key, value)| printed.get(key).is_some_and(|printed| agree(value, printed)))
         }
         (shown, printed) => shown == printed,
     }
