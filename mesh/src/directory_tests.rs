@@ -58,7 +58,8 @@ impl RoutingService for Tenancy {
 async fn an_owner_is_remembered_for_seconds_and_kept_while_nobody_can_be_asked() {
     let tenancy = Tenancy { answer: Arc::new(Mutex::new(Ok("tenants/a"))), asked: Arc::default() };
     let server = RoutingServiceServer::new(tenancy.clone());
-    let hop = Hop::new(server.map_err(|never: Infallible| -> crate::HopError { match never {} }));
+    let no_error = |never: Infallible| -> crate::HopError { match never {} };
+    let hop = Hop::new(ServiceExt::<http::Request<tonic::body::Body>>::map_err(server, no_error));
     let routes = Routes::new(RoutingServiceClient::new(hop));
     let number = Pii::new("+12025550142".to_owned());
     let resolve = async || {
