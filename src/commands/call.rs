@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use rehearsal::twilio::{self, CallEvent, Line, Plan, Report, Step, What, When};
+use rehearsal::{
+    carrier::{self, CallEvent, Line, Plan, Report, Step, What, When},
+    exotel, twilio,
+};
 
 use crate::{
     cli::{Call, Carrier},
@@ -21,7 +24,7 @@ pub async fn run(options: Call) -> Result<(), Exit> {
         if options.save.is_some() {
             return Err(Exit::configuration("--save goes with one call only"));
         }
-        twilio::run_many(&plan, options.at_once as usize, options.calls as usize).await
+        carrier::run_many(&plan, options.at_once as usize, options.calls as usize).await
     };
     for report in &reports {
         if options.json {
@@ -38,8 +41,19 @@ pub async fn run(options: Call) -> Result<(), Exit> {
 }
 
 fn plan(options: &Call) -> Result<Plan, Exit> {
-    let Carrier::Twilio = options.carrier;
-    let mut plan = Plan::new(options.url.clone(), &options.to, &options.from, &options.auth_token);
+    let (url, to, from) = (options.url.clone(), options.to.as_deref(), options.from.as_deref());
+    let mut plan = match options.carrier {
+        Carrier::Twilio => {
+            let token = options.auth_token.as_deref().unwrap_or_default();
+            Plan::new(url, to.unwrap_or(twilio::DEMO_NUMBER), from.unwrap_or(twilio::DEMO_CALLER), token)
+        }
+        Carrier::Exotel => Plan::exotel(
+            url,
+            to.unwrap_or(exotel::DEMO_NUMBER),
+            from.unwrap_or(exotel::DEMO_CALLER),
+            &options.secret,
+        ),
+    };
     plan.public_url = options.public_url.clone();
     plan.steps = options.play.iter().map(|file| line(file)).collect::<Result<_, _>>()?;
     Ok(plan)
@@ -55,12 +69,12 @@ fn line(text: &str) -> Result<Step, Exit> {
         }
         None => (text, When::AgentQuiet { ms: QUIET_MS }),
     };
-    let samples = twilio::read_wav(Path::new(file)).map_err(|error| Exit::configuration(chain(&error)))?;
+    let samples = carrier::read_wav(Path::new(file)).map_err(|error| Exit::configuration(chain(&error)))?;
     Ok(Step::Say(Line { name: file.to_owned(), samples: samples.into(), when }))
 }
 
 async fn one(plan: Plan, options: &Call) -> Result<Report, Exit> {
-    let mut call = twilio::Call::place(plan);
+    let mut call = carrier::Call::place(plan);
     if let Some(mut events) = call.events()
         && !options.json
     {

@@ -10,6 +10,7 @@ use std::{
 };
 
 use mesh::Pii;
+use telephony_gw::Network;
 use url::Url;
 
 use super::table::{SETTINGS, Setting};
@@ -198,6 +199,17 @@ impl Reader {
             let source = self.source(key);
             self.wrong(find(key), &text, &source);
             BTreeMap::new()
+        })
+    }
+
+    /// A list of networks.
+    pub fn networks(&mut self, key: &str) -> Vec<Network> {
+        let Some(text) = self.optional::<String>(key) else { return Vec::new() };
+        let parsed: Result<Vec<_>, _> = text.split(',').map(|network| network.trim().parse()).collect();
+        parsed.unwrap_or_else(|_| {
+            let source = self.source(key);
+            self.wrong(find(key), &text, &source);
+            Vec::new()
         })
     }
 

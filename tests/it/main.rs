@@ -8,6 +8,7 @@ mod binary;
 mod caller;
 mod commands;
 mod drain;
+mod exotel;
 mod faults;
 mod heard;
 mod hops;
@@ -32,6 +33,7 @@ fn main() {
     let trials = [
         media_socket::trials(),
         faults::trials(),
+        exotel::trials(),
         barge_in::trials(),
         answered_call::trials(),
         drain::trials(),

@@ -26,7 +26,7 @@ impl Stamp {
 
 /// The call's clock: zero is the moment it was answered.
 #[derive(Clone, Copy)]
-pub(super) struct CallClock {
+pub(crate) struct CallClock {
     zero: Instant,
     zero_unix_us: i64,
 }
@@ -138,7 +138,7 @@ pub enum Ended {
     AgentSilent,
     /// [`Plan::max_duration`](super::Plan::max_duration) was over.
     MaxDuration,
-    /// `<Hangup/>`.
+    /// Twilio: `<Hangup/>`. Exotel: the server closed the stream, and the flow had nothing more to do.
     ServerHungUp,
     /// The TwiML had no verb left.
     TwimlEnded,
@@ -150,6 +150,10 @@ pub enum Ended {
     WebhookFailed { error: String },
     /// A document that cannot be run.
     BadTwiml { error: String },
+    /// An answer without a URL that can be dialled.
+    BadAnswer { error: String },
+    /// Exotel: the handshake failed twice.
+    StreamFailed,
     /// More documents than a call can need.
     TwimlLoop,
 }
@@ -312,7 +316,7 @@ impl Report {
         self.streams.iter().map(|stream| stream.invalid_messages).sum()
     }
 
-    pub(super) fn new(call_sid: &str, placed: Stamp, answered: Stamp) -> Self {
+    pub(crate) fn new(call_sid: &str, placed: Stamp, answered: Stamp) -> Self {
         Self {
             call_sid: call_sid.to_owned(),
             placed,
@@ -335,7 +339,7 @@ impl Report {
     }
 
     /// Lays lines, clears and answers together.
-    pub(super) fn lay_turns(&mut self) {
+    pub(crate) fn lay_turns(&mut self) {
         let spoken: Vec<_> = self
             .lines
             .iter()
