@@ -108,8 +108,8 @@ pub struct Call {
     #[arg(long, value_enum, default_value = "twilio")]
     pub carrier: Carrier,
     /// The server's base URL, such as http://127.0.0.1:8080
-    #[arg(long, value_name = "BASE")]
-    pub url: Url,
+    #[arg(long, value_name = "BASE", required_unless_present = "conformance")]
+    pub url: Option<Url>,
     /// The base URL that the server believes it has, if it is another: signatures are made over it
     #[arg(long, value_name = "BASE")]
     pub public_url: Option<Url>,
@@ -150,6 +150,9 @@ pub struct Call {
     /// How many of them at once
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub at_once: u32,
+    /// Try every rule of both carriers' wire protocols on this server instead; the first --play interrupts the agent
+    #[arg(long, value_name = "BASE", conflicts_with_all = ["url", "save", "calls", "at_once", "to", "from"])]
+    pub conformance: Option<Url>,
     /// Print one JSON report a call instead of lines
     #[arg(long)]
     pub json: bool,

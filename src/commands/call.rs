@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rehearsal::{
     carrier::{self, CallEvent, Line, Plan, Report, Step, What, When},
+    conformance::{self, Verdict},
     exotel, twilio,
 };
 
@@ -17,7 +18,10 @@ const QUIET_MS: u32 = 700;
 
 /// Places the calls and prints what happened.
 pub async fn run(options: Call) -> Result<(), Exit> {
-    let plan = plan(&options)?;
+    if options.conformance.is_some() {
+        return conformance(&options).await;
+    }
+    let plan = plan(&options, options.carrier)?;
     let reports = if options.calls == 1 {
         vec![one(plan, &options).await?]
     } else {
@@ -40,9 +44,31 @@ pub async fn run(options: Call) -> Result<(), Exit> {
     Ok(())
 }
 
-fn plan(options: &Call) -> Result<Plan, Exit> {
-    let (url, to, from) = (options.url.clone(), options.to.as_deref(), options.from.as_deref());
-    let mut plan = match options.carrier {
+/// Tries every rule and prints the table.
+async fn conformance(options: &Call) -> Result<(), Exit> {
+    let mut findings = conformance::run(&plan(options, Carrier::Twilio)?).await;
+    findings.extend(conformance::run(&plan(options, Carrier::Exotel)?).await);
+    for finding in &findings {
+        if options.json {
+            println!("{}", serde_json::to_string(finding).map_err(Exit::internal)?);
+        } else {
+            println!("{finding}");
+        }
+    }
+    let count = |wanted: fn(&Verdict) -> bool| findings.iter().filter(|found| wanted(&found.verdict)).count();
+    let failed = count(|verdict| matches!(verdict, Verdict::Failed(_)));
+    if !options.json {
+        let passed = count(|verdict| *verdict == Verdict::Passed);
+        println!("rules={} passed={passed} failed={failed}", findings.len());
+    }
+    if failed == 0 { Ok(()) } else { Err(Exit::unavailable(format!("{failed} rules are broken"))) }
+}
+
+fn plan(options: &Call, carrier: Carrier) -> Result<Plan, Exit> {
+    let url = options.conformance.as_ref().or(options.url.as_ref());
+    let url = url.ok_or_else(|| Exit::configuration("--url: must be given"))?.clone();
+    let (to, from) = (options.to.as_deref(), options.from.as_deref());
+    let mut plan = match carrier {
         Carrier::Twilio => {
             let token = options.auth_token.as_deref().unwrap_or_default();
             Plan::new(url, to.unwrap_or(twilio::DEMO_NUMBER), from.unwrap_or(twilio::DEMO_CALLER), token)

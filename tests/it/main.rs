@@ -7,6 +7,7 @@ mod barge_in;
 mod binary;
 mod caller;
 mod commands;
+mod conformance;
 mod drain;
 mod exotel;
 mod faults;
@@ -34,6 +35,7 @@ fn main() {
         media_socket::trials(),
         faults::trials(),
         exotel::trials(),
+        conformance::trials(),
         barge_in::trials(),
         answered_call::trials(),
         drain::trials(),

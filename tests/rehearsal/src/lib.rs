@@ -12,6 +12,7 @@ pub mod anthropic;
 pub mod carrier;
 pub mod cartesia;
 pub mod clock;
+pub mod conformance;
 pub mod deepgram;
 pub mod events;
 pub mod exotel;

@@ -1,6 +1,6 @@
 //! What the carrier measured.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -211,6 +211,8 @@ pub struct StreamReport {
     pub media_bytes: u64,
     /// Messages that were dropped as invalid (31951).
     pub invalid_messages: u64,
+    /// What was wrong with them, each kind once.
+    pub invalid: BTreeSet<String>,
     /// Payloads that began with the header of a WAV file, and were heard as noise.
     pub wav_headers: u64,
 }
@@ -297,6 +299,8 @@ pub struct Report {
     pub marks: Vec<MarkReport>,
     pub turns: Vec<Turn>,
     pub warnings: Vec<Warning>,
+    /// How far the server was ahead of the play-out at most, in milliseconds of sound.
+    pub ahead_max_ms: u64,
     /// Bytes that the carrier's buffer had no room for.
     pub overflow_bytes: u64,
     /// Events that the reader of [`Call::events`](super::Call::events) was too slow for.
@@ -331,6 +335,7 @@ impl Report {
             marks: Vec::new(),
             turns: Vec::new(),
             warnings: Vec::new(),
+            ahead_max_ms: 0,
             overflow_bytes: 0,
             events_lost: 0,
             ended: Ended::TwimlEnded,

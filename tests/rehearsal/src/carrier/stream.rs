@@ -28,6 +28,9 @@ use crate::clock;
 /// A server that takes nothing for this long does not read any more.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Kinds of invalid messages that a report keeps.
+const INVALID_KINDS: usize = 20;
+
 /// How long the other side may take to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -288,6 +291,9 @@ impl<'a> Session<'a> {
             first_voiced: tick.first_voiced,
             last_voiced: tick.last_voiced,
         });
+        if let Some(message) = tick.message {
+            self.send(message.replace("{sid}", &self.stream_sid)).await?;
+        }
         if let Some(key) = tick.key {
             let message = self.writer.dtmf(key);
             let sent = self.send(message).await?;
@@ -371,6 +377,9 @@ impl<'a> Session<'a> {
     fn drop_invalid(&mut self, why: String) {
         let report = current(self.leg);
         report.invalid_messages += 1;
+        if report.invalid.len() < INVALID_KINDS {
+            report.invalid.insert(why.clone());
+        }
         if report.invalid_messages == 1 {
             self.leg.warn(31951, why);
         }

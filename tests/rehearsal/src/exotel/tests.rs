@@ -18,7 +18,7 @@ use crate::carrier::{Call, Carrier, Ended, MarkOutcome, Outcome, Plan, Step, Whe
 
 /// What the server saw: requests as `what?query`, handshakes with their authorization.
 #[derive(Clone, Default)]
-struct Server {
+pub(crate) struct Server {
     base: String,
     seen: Arc<Mutex<Vec<String>>>,
     decisions: Arc<Mutex<Vec<u16>>>,
@@ -27,7 +27,7 @@ struct Server {
 }
 
 impl Server {
-    async fn start(decisions: &[u16], agent: fn(Value) -> Vec<Value>) -> Self {
+    pub async fn start(decisions: &[u16], agent: fn(Value) -> Vec<Value>) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let decisions = Arc::new(Mutex::new(decisions.iter().rev().copied().collect()));
@@ -41,7 +41,7 @@ impl Server {
         server
     }
 
-    fn plan(&self, settings: Settings) -> Plan {
+    pub fn plan(&self, settings: Settings) -> Plan {
         let mut plan = Plan::exotel(
             format!("http://{}", self.base).parse().unwrap(),
             "+918047100100",
@@ -95,12 +95,12 @@ async fn stream(
     })
 }
 
-fn sid(message: &Value) -> String {
+pub(crate) fn sid(message: &Value) -> String {
     let sid = message.get("stream_sid").or(message.get("streamSid"));
     sid.and_then(Value::as_str).unwrap().to_owned()
 }
 
-fn media(sid: &str, bytes: usize) -> Value {
+pub(crate) fn media(sid: &str, bytes: usize) -> Value {
     let tone: Vec<u8> =
         (0..bytes / 2).flat_map(|n| if n % 16 < 8 { 4_000_i16 } else { -4_000 }.to_le_bytes()).collect();
     json!({"event": "media", "stream_sid": sid, "media": {"payload": BASE64.encode(tone)}})
@@ -201,7 +201,11 @@ async fn wrong_lengths_and_spellings_are_noted_and_heard() {
             return vec![];
         }
         let sid = sid(&message);
-        vec![media(&sid, 3_202), json!({"event": "clear", "streamSid": sid}), media(&sid, 3_201)]
+        vec![
+            media(&sid, 3_202),
+            json!({"event": "clear", "streamSid": sid}),
+            json!({"event": "hangup", "stream_sid": sid}),
+        ]
     };
     let server = Server::start(&[], speaks).await;
     let Outcome { report, recording } = call(server.plan(Settings::default()), hang_up_after(500)).await;

@@ -3,12 +3,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
-use rand::{Rng, SeedableRng};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::Style;
 use super::audio::{Downlink, Uplink};
 use crate::carrier::dialect::{Dialect, FromServer, Invalid, has_wav_header};
 use crate::carrier::mulaw;
@@ -37,8 +35,7 @@ pub struct ExotelDialect {
     rate_hz: u32,
     frame_ms: u64,
     marks_return_on_clear: bool,
-    dice: StdRng,
-    camel: bool,
+    style: Style,
     sequence: u64,
     chunk: u64,
     gathered: Vec<u8>,
@@ -51,14 +48,12 @@ pub struct ExotelDialect {
 impl ExotelDialect {
     /// The messages of a new stream at this rate. The same seed gives the same spellings.
     pub fn new(names: Names, rate_hz: u32, settings: &super::Settings, seed: u64) -> Self {
-        let mut dice = StdRng::seed_from_u64(seed);
         Self {
             names,
             rate_hz,
             frame_ms: settings.frame_ms.into(),
             marks_return_on_clear: settings.marks_return_on_clear,
-            camel: dice.random_ratio(1, 4),
-            dice,
+            style: settings.style.clone().unwrap_or_else(|| Style::of(seed)),
             sequence: 0,
             chunk: 0,
             gathered: Vec::new(),
@@ -68,13 +63,13 @@ impl ExotelDialect {
         }
     }
 
-    /// A number as this message has it.
-    fn number(&mut self, value: u64) -> Value {
-        if self.dice.random() { Value::from(value.to_string()) } else { Value::from(value) }
+    /// A number as this stream has it.
+    fn number(&self, value: u64) -> Value {
+        if self.style.text_numbers { Value::from(value.to_string()) } else { Value::from(value) }
     }
 
     fn name(&self, snake: &'static str) -> String {
-        if !self.camel {
+        if !self.style.camel {
             return snake.to_owned();
         }
         let mut words = snake.split('_');
@@ -92,14 +87,12 @@ impl ExotelDialect {
         message.to_string()
     }
 
-    fn media_format(&mut self) -> Value {
-        let encoding = ["raw/slin", "audio/x-raw", "raw", "base64"].choose(&mut self.dice);
-        let mut format = json!({"encoding": encoding, "bit_rate": "128kbps"});
-        let rate = match self.dice.random_range(0..4) {
-            0 => json!(self.rate_hz),
-            1 => json!(format!("{}Hz", self.rate_hz)),
-            2 => json!(self.rate_hz.to_string()),
-            _ => return format,
+    fn media_format(&self) -> Value {
+        let mut format = json!({"encoding": self.style.encoding, "bit_rate": "128kbps"});
+        let rate = match self.style.rate_unit {
+            Some("") => self.number(self.rate_hz.into()),
+            Some(unit) => Value::from(format!("{}{unit}", self.rate_hz)),
+            None => return format,
         };
         format[self.name("sample_rate")] = rate;
         format
@@ -108,13 +101,12 @@ impl ExotelDialect {
 
 impl Dialect for ExotelDialect {
     fn connected(&mut self) -> String {
-        let old = self.dice.random_ratio(1, 2);
-        if old {
-            json!({"event": "connected", "protocol": "Call", "version": "1.0.0"})
-        } else {
-            json!({"event": "connected"})
-        }
-        .to_string()
+        // As older samples have it, with those that write numbers bare.
+        let message = match self.style.text_numbers {
+            true => json!({"event": "connected"}),
+            false => json!({"event": "connected", "protocol": "Call", "version": "1.0.0"}),
+        };
+        message.to_string()
     }
 
     fn start(&mut self, parameters: &[(String, String)]) -> String {
