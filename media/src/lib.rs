@@ -4,6 +4,7 @@ pub mod audio;
 pub mod config;
 mod conversation;
 pub mod latency;
+mod meter;
 mod phrases;
 pub mod pipeline;
 pub mod playout;
@@ -58,6 +59,7 @@ impl Media {
         agents: AgentServiceClient<Hop>,
         drain: Drain,
     ) -> Result<Self, vad::Error> {
+        meter::describe();
         let tts: Arc<dyn Synthesizer> = Arc::new(tts::cartesia::Cartesia);
         Ok(Self(Arc::new(Inner {
             vad: vad::Pool::start(&config.vad, config.vad_threads)?,

@@ -13,6 +13,7 @@ mod exotel;
 mod faults;
 mod heard;
 mod hops;
+mod keys;
 mod media_socket;
 mod sandbox;
 mod tidy;
@@ -41,6 +42,7 @@ fn main() {
         drain::trials(),
         commands::trials(),
         hops::trials(),
+        keys::trials(),
         tidy::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit();

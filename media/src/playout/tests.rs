@@ -261,3 +261,15 @@ fn a_take_that_breaks_off_inside_a_sample_leaves_none_behind() {
     });
     assert_eq!(frames.collect::<Vec<_>>(), [0x55, 0x11]);
 }
+
+#[test]
+fn what_has_no_times_yet_is_not_guessed_where_the_vendor_gives_them() {
+    let t = origin();
+    let mut playout = Playout::default();
+    let words = [Word { text: "Hello.".into(), end: Duration::from_millis(100) }];
+    playout.say(1, Kind::Line, "Hello.", &words, &[0x55; 800], t);
+    playout.begin(2, Kind::Reply);
+    playout.text(2, "aaaa bbbb cccc");
+    playout.audio(2, &[0x55; 8 * 900], t);
+    assert_eq!(playout.retake(2).as_deref(), Some("aaaa bbbb cccc"));
+}
