@@ -185,7 +185,7 @@ impl Config {
             twilio_auth_token: reader.secret("twilio.auth_token"),
             exotel: Exotel {
                 account_sid: reader.optional("exotel.account_sid"),
-                webhook_secret: reader.secret("exotel.webhook_secret"),
+                webhook_secret: reader.secret_in_url("exotel.webhook_secret"),
                 networks: reader.networks("exotel.networks"),
                 sample_rate_hz: reader
                     .matching("exotel.sample_rate", |rate| matches!(rate, "8000" | "16000" | "24000"))

@@ -189,11 +189,14 @@ pub const SETTINGS: &[Setting] = &[
     setting("twilio.account_sid", "TWILIO_ACCOUNT_SID", None, TEXT, "the platform's Twilio account"),
     secret("twilio.auth_token", "TWILIO_AUTH_TOKEN", "its token; without it every webhook is refused"),
     setting("exotel.account_sid", "EXOTEL_ACCOUNT_SID", None, TEXT, "the platform's Exotel account"),
-    secret(
-        "exotel.webhook_secret",
-        "EXOTEL_WEBHOOK_SECRET",
-        "stands in the path of every webhook, since Exotel signs nothing; without it every one is refused; `up` takes demo",
-    ),
+    Setting {
+        allowed: "4 to 128 of letters, digits, - and _",
+        ..secret(
+            "exotel.webhook_secret",
+            "EXOTEL_WEBHOOK_SECRET",
+            "stands in the path of every webhook, since Exotel signs nothing; without it every one is refused; `up` takes demo",
+        )
+    },
     setting(
         "exotel.networks",
         "EXOTEL_NETWORKS",
