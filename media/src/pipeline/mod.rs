@@ -153,6 +153,7 @@ impl Pipeline {
         let origin = now.checked_sub(offset).unwrap_or(now);
         let known = self.audio_origin.filter(|known| origin <= *known + AUDIO_GAP);
         self.audio_origin = Some(known.map_or(origin, |known| known.min(origin)));
+        self.turn.audio_comes_in(Duration::from_millis(samples.len() as u64 / 8));
         let alone = self.turn.is_speaking() && self.playout.is_empty();
         self.ear.hear(samples, now.saturating_duration_since(self.origin), alone);
     }

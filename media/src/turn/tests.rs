@@ -351,3 +351,17 @@ fn too_few_words_before_a_false_barge_in_are_kept_and_it_does_not_spin() {
     rig.at(1950, Input::Agent(Agent::Audible));
     assert_eq!(text_of(&rig.at(3000, Input::Agent(Agent::Silent))), Some("parking"), "it is answered");
 }
+
+#[test]
+fn a_carrier_that_gathers_audio_is_waited_for() {
+    let end_of_turn = |message_ms| {
+        let mut rig = Rig::new();
+        rig.taker.audio_comes_in(ms(message_ms));
+        rig.started(80, 0);
+        rig.ended(1100, 1000);
+        rig.taker.wake_at().map(|at| at - rig.t)
+    };
+    let usual = end_of_turn(20).unwrap();
+    assert_eq!(end_of_turn(100), Some(usual + ms(80)));
+    assert_eq!(end_of_turn(1000), Some(usual + ms(80)), "but not for what was held up once");
+}
