@@ -6,7 +6,7 @@
 //! caller's telephone speaks mu-law at 8 kHz, as the telephone network does; what a carrier makes of that on its stream
 //! is its [`Dialect`](dialect::Dialect)'s.
 //!
-//! The rules are cores without sockets or clocks ([`playout`], [`script`], [`pacing`], [`ear`]); `call` and `stream` are
+//! The rules are cores without sockets or clocks ([`playout`], [`script`], [`pacing`], `room`, [`ear`]); `call` and `stream` are
 //! their shells. Time in the cores is the time since the call was answered.
 
 mod call;
@@ -19,6 +19,7 @@ mod plan;
 pub mod playout;
 mod recording;
 mod report;
+mod room;
 pub mod script;
 pub mod socket;
 pub(crate) mod stream;
@@ -31,7 +32,8 @@ pub use pacing::{Link, Stalls};
 pub use plan::{Carrier, Goodbye, Plan};
 pub use recording::{Recording, WavError, read_wav};
 pub use report::{
-    CallEvent, Close, ClosedBy, Document, Ended, LineReport, MarkOutcome, MarkReport, Playback, Report,
-    Stamp, StreamReport, Turn, Utterance, Warning, What,
+    CallEvent, Close, ClosedBy, Document, Ended, LateFrame, LineReport, MarkOutcome, MarkReport, Playback,
+    Report, Stamp, StreamReport, Turn, Utterance, Warning, What,
 };
+pub use room::{Echo, Room};
 pub use script::{Line, Step, When};

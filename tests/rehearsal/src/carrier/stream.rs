@@ -19,8 +19,10 @@ use super::pacing::Pacer;
 use super::plan::Goodbye;
 use super::playout::{Input, Output, samples_at, time_of};
 use super::report::{
-    Close, ClosedBy, Ended, LineReport, MarkOutcome, MarkReport, Playback, StreamReport, Utterance, What,
+    Close, ClosedBy, Ended, LateFrame, LineReport, MarkOutcome, MarkReport, Playback, StreamReport,
+    Utterance, What,
 };
+use super::room::Microphone;
 use super::script::{HangUp, TICK};
 use super::socket::{self, Arrival, Received, Refused, Socket};
 use crate::clock;
@@ -33,6 +35,9 @@ const INVALID_KINDS: usize = 20;
 
 /// How long the other side may take to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Late frames that are reported.
+const LATE_FRAMES_MAX: usize = 1_000;
 
 /// How a media stream ended.
 pub(crate) enum StreamEnd {
@@ -73,6 +78,7 @@ struct Session<'a> {
     stream_sid: String,
     writer: Box<dyn Dialect>,
     pacer: Pacer,
+    microphone: Microphone,
     /// Frames that were said and have not left; a stuck server ends the stream before it grows.
     outbox: VecDeque<Frame>,
     /// Lines that begin or end in sound which the dialect still gathers.
@@ -175,6 +181,7 @@ impl<'a> Session<'a> {
         let (arrivals, reader) = socket::read(stream);
         let began = leg.clock.now();
         let pacer = Pacer::new(&leg.plan.link, began);
+        let microphone = Microphone::new(leg.plan.room, leg.plan.link.seed);
         let outbox = VecDeque::new();
         Self {
             leg,
@@ -184,6 +191,7 @@ impl<'a> Session<'a> {
             stream_sid,
             writer,
             pacer,
+            microphone,
             outbox,
             gathered: Vec::new(),
             began,
@@ -265,7 +273,10 @@ impl<'a> Session<'a> {
         let at = self.next_tick();
         let timestamp_ms = u64::from(self.ticks) * TICK.as_millis() as u64;
         self.ticks += 1;
-        let tick = self.leg.script.tick(at, self.leg.playout.agent());
+        let mut tick = self.leg.script.tick(at, self.leg.playout.agent());
+        let echo =
+            self.microphone.echo_from(samples_at(at)).map(|sample| self.leg.playout.heard_from(sample));
+        self.microphone.add(&mut tick.frame, echo.unwrap_or_default());
         let ended = match tick.hang_up {
             Some(HangUp::ScriptDone) => Some(Ended::ScriptDone),
             Some(HangUp::Scripted) => Some(Ended::CallerHungUp),
@@ -307,6 +318,10 @@ impl<'a> Session<'a> {
         let Some(message) = self.writer.media(frame.timestamp_ms, &frame.sound) else { return Ok(()) };
         let sent = self.send(message).await?;
         let at = self.leg.clock.stamp(sent);
+        let late = self.leg.clock.offset(sent).saturating_sub(frame.leaves_at);
+        if late > TICK && self.leg.report.late.len() < LATE_FRAMES_MAX {
+            self.leg.report.late.push(LateFrame { at, late_ms: late.as_secs_f64() * 1e3 });
+        }
         for (first_voiced, last_voiced) in std::mem::take(&mut self.gathered) {
             let lines = &mut self.leg.report.lines;
             if let Some(line) = first_voiced.and_then(|line| lines.get_mut(line)) {
