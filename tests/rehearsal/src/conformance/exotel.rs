@@ -70,7 +70,7 @@ pub async fn run(plan: &Plan) -> Vec<Finding> {
     all.extend(tries.iter().map(|(_, outcome)| outcome));
     all.extend(interrupted.0.iter().chain(&interrupted.1));
     let of_size = |why: &str| why.contains("bytes");
-    let of_stream = |why: &str| why.contains("stream_sid");
+    let of_stream = |why: &str| why.contains("stream_sid") && !why.contains("unknown field");
     table.check("3 the agent's audio is 16-bit samples: it sounds like speech", is_speech(&usual), || {
         "it sounds like noise".to_owned()
     });
