@@ -81,6 +81,9 @@ pub struct Demo {
     /// Run each role as a process of its own
     #[arg(long)]
     pub split: bool,
+    /// Over whose media stream the call comes
+    #[arg(long, value_enum, default_value = "twilio")]
+    pub carrier: Carrier,
     /// Where the recording and the transcript go
     #[arg(long, value_name = "DIR", default_value = "out/demo")]
     pub out: PathBuf,
@@ -94,6 +97,8 @@ pub struct Demo {
 pub enum Carrier {
     /// Twilio Media Streams.
     Twilio,
+    /// A flow of Exotel's with a Voicebot applet.
+    Exotel,
 }
 
 /// Options of `call`.
@@ -103,20 +108,35 @@ pub struct Call {
     #[arg(long, value_enum, default_value = "twilio")]
     pub carrier: Carrier,
     /// The server's base URL, such as http://127.0.0.1:8080
-    #[arg(long, value_name = "BASE")]
-    pub url: Url,
+    #[arg(long, value_name = "BASE", required_unless_present = "conformance")]
+    pub url: Option<Url>,
     /// The base URL that the server believes it has, if it is another: signatures are made over it
     #[arg(long, value_name = "BASE")]
     pub public_url: Option<Url>,
-    /// The number that is dialled, E.164
-    #[arg(long, value_name = "N", default_value = "+12025550100")]
-    pub to: String,
+    /// The number that is dialled, E.164 [default: the demo tenant's number of the carrier]
+    #[arg(long, value_name = "N")]
+    pub to: Option<String>,
     /// The caller's number, E.164
-    #[arg(long, value_name = "N", default_value = "+12025550199")]
-    pub from: String,
-    /// The account's auth token: the key of the webhook's signature
-    #[arg(long, value_name = "T", env = "TWILIO_AUTH_TOKEN", hide_env_values = true)]
-    pub auth_token: String,
+    #[arg(long, value_name = "N")]
+    pub from: Option<String>,
+    /// Twilio: the account's auth token, the key of the webhook's signature
+    #[arg(
+        long,
+        value_name = "T",
+        env = "TWILIO_AUTH_TOKEN",
+        hide_env_values = true,
+        required_if_eq("carrier", "twilio")
+    )]
+    pub auth_token: Option<String>,
+    /// Exotel: the secret in the paths of the webhooks
+    #[arg(
+        long,
+        value_name = "S",
+        env = "EXOTEL_WEBHOOK_SECRET",
+        hide_env_values = true,
+        default_value = crate::layout::DEMO_SECRET
+    )]
+    pub secret: String,
     /// What the caller says, in order, each when the agent has fallen quiet; FILE@MS says it MS after the agent begins
     /// to speak, to interrupt it
     #[arg(long, value_name = "FILE[@MS]", num_args = 1..)]
@@ -136,6 +156,9 @@ pub struct Call {
     /// How many of them at once
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub at_once: u32,
+    /// Try every rule of both carriers' wire protocols on this server instead; the first --play interrupts the agent
+    #[arg(long, value_name = "BASE", conflicts_with_all = ["url", "save", "calls", "at_once", "to", "from"])]
+    pub conformance: Option<Url>,
     /// Print one JSON report a call instead of lines
     #[arg(long)]
     pub json: bool,

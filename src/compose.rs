@@ -33,7 +33,7 @@ use proto::{
     },
 };
 use retrieval::Retrieval;
-use telephony_gw::{TelephonyGw, TwilioAccount};
+use telephony_gw::{ExotelAccount, TelephonyGw, TwilioAccount};
 use tenancy::Tenancy;
 use tokio::{net::TcpListener, task::JoinSet};
 use tonic::service::{Routes, RoutesBuilder};
@@ -331,6 +331,13 @@ impl Composer {
             account_sid: self.config.twilio_account_sid.clone(),
         });
         let mut config = telephony_gw::Config::new(public_url, self.config.node.clone(), twilio);
+        let exotel = &self.config.exotel;
+        config.exotel = exotel.webhook_secret.clone().map(|secret| ExotelAccount {
+            secret,
+            account_sid: exotel.account_sid.clone(),
+            networks: exotel.networks.clone(),
+            sample_rate_hz: exotel.sample_rate_hz,
+        });
         config.calls_max = self.config.calls_max;
         let media = MediaServiceClient::new(self.hop(Role::TelephonyGw, Role::Media)?)
             .max_decoding_message_size(mesh::serve::STREAM_MESSAGE_MAX_BYTES);
@@ -423,7 +430,8 @@ fn serve_http(
     });
     tasks.spawn(async move {
         let ended = drain.clone();
-        let serving = axum::serve(listener, router)
+        // The gateway's list of addresses looks at the peer.
+        let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
             .with_graceful_shutdown(async move { ended.ended().await })
             .into_future();
         // A graceful shutdown waits for connections that are kept alive.

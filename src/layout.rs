@@ -29,6 +29,9 @@ use crate::{
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The secret in the paths of Exotel's webhooks, where nobody has set one.
+pub const DEMO_SECRET: &str = "demo";
+
 /// The running roles.
 pub struct Layout {
     /// Where carriers call.
@@ -54,6 +57,7 @@ pub fn prepare(config: &mut Config, data_dir: &Path, auth_token: &str) {
     config.public_url = None;
     config.data_dir = data_dir.to_owned();
     config.twilio_auth_token = Some(auth_token.to_owned().into());
+    config.exotel.webhook_secret = Some(DEMO_SECRET.to_owned().into());
     config.drain_deadline = Duration::from_secs(5);
 }
 
@@ -217,6 +221,10 @@ fn command(config: &Config, binary: &Path, role: Role) -> Command {
     if let Some(token) = &config.twilio_auth_token {
         command.env("TWILIO_AUTH_TOKEN", token.expose());
     }
+    if let Some(secret) = &config.exotel.webhook_secret {
+        command.env("EXOTEL_WEBHOOK_SECRET", secret.expose());
+    }
+    command.env("EXOTEL_SAMPLE_RATE", config.exotel.sample_rate_hz.to_string());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
     command
 }

@@ -158,7 +158,7 @@ fn add_folder(library: &Library, folder: &Path) -> Result<(), Exit> {
         let words = path.with_extension("txt");
         let text = std::fs::read_to_string(&words)
             .map_err(|error| wrong(format!("{}: {error}", words.display())))?;
-        let samples = rehearsal::twilio::read_wav(&path).map_err(|error| wrong(chain(&error)))?;
+        let samples = rehearsal::carrier::read_wav(&path).map_err(|error| wrong(chain(&error)))?;
         library.add(&path.file_stem().unwrap_or_default().to_string_lossy(), text.trim(), samples);
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! The media role: listens, decides whose turn it is, and speaks.
 
+pub mod audio;
 pub mod config;
 mod conversation;
 pub mod latency;

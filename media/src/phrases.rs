@@ -12,6 +12,7 @@ use std::{
 use tokio::{sync::OnceCell, time::timeout};
 
 use crate::{
+    audio::Format,
     pipeline::Phrase,
     tts::{Command, Event, Session, Settings, Synthesizer, Take},
 };
@@ -28,6 +29,7 @@ struct Key {
     voice_id: String,
     model: String,
     language: String,
+    format: Format,
     text: String,
 }
 
@@ -55,6 +57,7 @@ impl Phrases {
             voice_id: settings.voice_id.clone(),
             model: settings.model.clone(),
             language: settings.language.clone(),
+            format: settings.format,
             text: text.to_owned(),
         });
         let phrase = cell.get_or_try_init(|| async { self.synthesise(settings, text).await.map(Arc::new) });

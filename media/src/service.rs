@@ -8,7 +8,7 @@ use proto::{
         StreamCallRequest, StreamCallResponse, StreamStart, media_service_server::MediaService,
         stream_call_request::Event,
     },
-    types::v1::{AudioEncoding, CallContext, ErrorReason},
+    types::v1::{CallContext, ErrorReason},
 };
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
@@ -16,6 +16,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     Inner,
+    audio::Format,
     session::{Keys, Session},
 };
 
@@ -45,7 +46,7 @@ impl MediaService for Service {
         let Some(Event::Start(start)) = first.event else {
             return Err(order("the first message must be start"));
         };
-        let call = checked(&first.call_id, &start)?;
+        let (call, format) = checked(&first.call_id, &start)?;
         let directory = &self.0.directory;
         let (agent, deepgram, cartesia) = tokio::try_join!(
             directory.agent(&call.agent, call.agent_version),
@@ -55,7 +56,7 @@ impl MediaService for Service {
         let keys = Keys { deepgram, cartesia };
         let epoch = start.resume.as_ref().map_or(0, |resume| resume.epoch);
         let (responses, receiver) = mpsc::channel(RESPONSES);
-        let session = Session::open(&self.0, call, &agent, &keys, epoch, responses)
+        let session = Session::open(&self.0, (call, format), &agent, &keys, epoch, responses)
             .map_err(|error| ServiceError::new(ErrorReason::ConcurrencyLimit, error.to_string()))?;
         // A local hop runs this handler in the gateway's task: the session needs one of its own.
         tokio::spawn(session.run(requests));
@@ -67,7 +68,7 @@ fn order(why: &str) -> Status {
     ServiceError::new(ErrorReason::StreamOrder, why).into()
 }
 
-fn checked(call_id: &str, start: &StreamStart) -> Result<CallContext, Status> {
+fn checked(call_id: &str, start: &StreamStart) -> Result<(CallContext, Format), Status> {
     let call = start.call.clone().ok_or_else(|| ServiceError::invalid_field("start.call", "must be set"))?;
     if uuid::Uuid::parse_str(&call.call_id).is_err() {
         return Err(ServiceError::invalid_field("start.call.call_id", "must be a UUID").into());
@@ -80,9 +81,9 @@ fn checked(call_id: &str, start: &StreamStart) -> Result<CallContext, Status> {
             ServiceError::invalid_field("start.call.agent", "must belong to start.call.tenant").into()
         );
     }
-    let format = start.format.unwrap_or_default();
-    if format.encoding() != AudioEncoding::Mulaw || format.sample_rate_hz != 8000 {
-        return Err(ServiceError::invalid_field("start.format", "must be mu-law at 8000 Hz").into());
-    }
-    Ok(call)
+    let format = Format::of(&start.format.unwrap_or_default()).ok_or_else(|| {
+        let allowed = "must be mu-law at 8000 Hz, or PCM at 8000, 16000 or 24000 Hz";
+        ServiceError::invalid_field("start.format", allowed)
+    })?;
+    Ok((call, format))
 }

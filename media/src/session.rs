@@ -23,6 +23,7 @@ use tonic::{Status, Streaming};
 
 use crate::{
     Inner,
+    audio::{Decoder, Format},
     conversation::Conversation,
     meter::Meter,
     pipeline::{self, AUDIO_GAP, Input, Output, Phrase, Pipeline, Purpose},
@@ -38,10 +39,7 @@ const LAST_WORDS: Duration = Duration::from_secs(15);
 const NEVER: Duration = Duration::from_secs(24 * 3600);
 /// How long after a key the next one may take, where the agent does not say.
 const DTMF_TIMEOUT: Duration = Duration::from_secs(3);
-/// 20 ms of mu-law.
 const FRAME: Duration = Duration::from_millis(20);
-const BYTES_A_MS: usize = 8;
-const ULAW_SILENCE: u8 = 0xFF;
 
 /// The tenant's keys with the vendors of this role.
 pub struct Keys {
@@ -54,6 +52,8 @@ pub struct Keys {
 /// One media stream of a call.
 pub struct Session {
     call_id: String,
+    format: Format,
+    decoder: Decoder,
     core: Pipeline,
     stt: stt::Session,
     tts: tts::Session,
@@ -80,7 +80,7 @@ impl Session {
     /// Opens the vendors' sockets and the conversation.
     pub(crate) fn open(
         media: &Arc<Inner>,
-        call: CallContext,
+        (call, format): (CallContext, Format),
         agent: &Agent,
         keys: &Keys,
         epoch: i64,
@@ -95,6 +95,7 @@ impl Session {
             model: voice.model,
             language: agent.language.clone(),
             call_id: call.call_id.clone(),
+            format,
         };
         let stt = media.stt.open(stt::Settings {
             base_url: media.config.deepgram_base_url.clone(),
@@ -105,13 +106,16 @@ impl Session {
             },
             language: agent.language.clone(),
             call_id: call.call_id.clone(),
+            format,
         });
         let phrases = fetch_phrases(media, &tts_settings, lines(agent, epoch == 0));
         let conversation = Conversation::open(media.dialogue.clone());
         let mut session = Self {
             call_id: call.call_id.clone(),
+            format,
+            decoder: Decoder::new(format),
             core: Pipeline::new(
-                core_config(agent, stt.decides_turns, media.config.call_duration_max),
+                core_config(agent, format, stt.decides_turns, media.config.call_duration_max),
                 epoch,
                 clock::now(),
             ),
@@ -226,20 +230,20 @@ impl Session {
         let offset = frame.audio_offset.as_ref().map_or(self.carrier_offset, from_wire);
         let gap = offset.saturating_sub(self.carrier_offset);
         if (FRAME..AUDIO_GAP).contains(&gap) {
-            let missing = usize::try_from(gap.as_millis()).unwrap_or(0) * BYTES_A_MS;
-            self.hear(Bytes::from(vec![ULAW_SILENCE; missing]));
+            self.hear(self.silence(self.format.bytes_of(gap)));
         }
-        self.carrier_offset = offset + duration_of(frame.payload.len());
+        self.carrier_offset = offset + self.format.duration_of(frame.payload.len());
         self.hear(frame.payload);
     }
 
     fn hear(&mut self, audio: Bytes) {
-        self.audio_offset += duration_of(audio.len());
-        self.core.audio_arrived(&audio, self.audio_offset, clock::now());
-        self.vad.submit_mulaw(&audio);
+        self.audio_offset += self.format.duration_of(audio.len());
+        let samples = self.decoder.decode(&audio);
+        self.core.audio_arrived(samples, self.audio_offset, clock::now());
+        self.vad.submit(samples);
         if self.stt_missed > 0 {
             // What was dropped is made good with silence, or the transcriber's clock would be behind for ever.
-            let silence = Bytes::from(vec![ULAW_SILENCE; self.stt_missed.min(BYTES_A_MS * 1000)]);
+            let silence = self.silence(self.stt_missed.min(self.format.bytes_of(Duration::from_secs(1))));
             let length = silence.len();
             if self.stt.commands.try_send(stt::Command::Audio(silence)).is_ok() {
                 self.stt_missed -= length;
@@ -250,6 +254,10 @@ impl Session {
             self.stt_missed += length;
             metrics::counter!("trunkline_audio_dropped_frames_total", "to" => "stt").increment(1);
         }
+    }
+
+    fn silence(&self, bytes: usize) -> Bytes {
+        Bytes::from(vec![self.format.silence(); bytes])
     }
 
     fn edge(&mut self, reading: &Reading) -> Option<Input> {
@@ -353,15 +361,17 @@ impl Session {
     }
 }
 
-fn duration_of(bytes: usize) -> Duration {
-    Duration::from_micros(bytes as u64 * 1000 / BYTES_A_MS as u64)
-}
-
 /// What the agent says about turns, silences and keys, within the node's limit.
-fn core_config(agent: &Agent, decides_turns: bool, duration_max: Duration) -> pipeline::Config {
+fn core_config(
+    agent: &Agent,
+    format: Format,
+    decides_turns: bool,
+    duration_max: Duration,
+) -> pipeline::Config {
     let turn = turn::Config { transcriber_decides: decides_turns, ..turn::Config::of(agent) };
     let settings = agent.turn.clone().unwrap_or_default();
     pipeline::Config {
+        format,
         turn,
         idle_timeout: settings.idle_timeout.as_ref().map(from_wire),
         duration_max: Some(

@@ -2,7 +2,11 @@
 
 use std::{path::Path, time::Duration};
 
-use rehearsal::twilio::{self, CallEvent, Echo, Line, Plan, Report, Room, Step, What, When};
+use rehearsal::{
+    carrier::{self, CallEvent, Echo, Line, Plan, Report, Room, Step, What, When},
+    conformance::{self, Verdict},
+    exotel, twilio,
+};
 
 use crate::{
     cli::{Call, Carrier},
@@ -14,14 +18,17 @@ const QUIET_MS: u32 = 700;
 
 /// Places the calls and prints what happened.
 pub async fn run(options: Call) -> Result<(), Exit> {
-    let plan = plan(&options)?;
+    if options.conformance.is_some() {
+        return conformance(&options).await;
+    }
+    let plan = plan(&options, options.carrier)?;
     let reports = if options.calls == 1 {
         vec![one(plan, &options).await?]
     } else {
         if options.save.is_some() {
             return Err(Exit::configuration("--save goes with one call only"));
         }
-        twilio::run_many(&plan, options.at_once as usize, options.calls as usize).await
+        carrier::run_many(&plan, options.at_once as usize, options.calls as usize).await
     };
     for report in &reports {
         if options.json {
@@ -37,9 +44,42 @@ pub async fn run(options: Call) -> Result<(), Exit> {
     Ok(())
 }
 
-fn plan(options: &Call) -> Result<Plan, Exit> {
-    let Carrier::Twilio = options.carrier;
-    let mut plan = Plan::new(options.url.clone(), &options.to, &options.from, &options.auth_token);
+/// Tries every rule and prints the table.
+async fn conformance(options: &Call) -> Result<(), Exit> {
+    let mut findings = conformance::run(&plan(options, Carrier::Twilio)?).await;
+    findings.extend(conformance::run(&plan(options, Carrier::Exotel)?).await);
+    for finding in &findings {
+        if options.json {
+            println!("{}", serde_json::to_string(finding).map_err(Exit::internal)?);
+        } else {
+            println!("{finding}");
+        }
+    }
+    let count = |wanted: fn(&Verdict) -> bool| findings.iter().filter(|found| wanted(&found.verdict)).count();
+    let failed = count(|verdict| matches!(verdict, Verdict::Failed(_)));
+    if !options.json {
+        let passed = count(|verdict| *verdict == Verdict::Passed);
+        println!("rules={} passed={passed} failed={failed}", findings.len());
+    }
+    if failed == 0 { Ok(()) } else { Err(Exit::unavailable(format!("{failed} rules are broken"))) }
+}
+
+fn plan(options: &Call, carrier: Carrier) -> Result<Plan, Exit> {
+    let url = options.conformance.as_ref().or(options.url.as_ref());
+    let url = url.ok_or_else(|| Exit::configuration("--url: must be given"))?.clone();
+    let (to, from) = (options.to.as_deref(), options.from.as_deref());
+    let mut plan = match carrier {
+        Carrier::Twilio => {
+            let token = options.auth_token.as_deref().unwrap_or_default();
+            Plan::new(url, to.unwrap_or(twilio::DEMO_NUMBER), from.unwrap_or(twilio::DEMO_CALLER), token)
+        }
+        Carrier::Exotel => Plan::exotel(
+            url,
+            to.unwrap_or(exotel::DEMO_NUMBER),
+            from.unwrap_or(exotel::DEMO_CALLER),
+            &options.secret,
+        ),
+    };
     plan.public_url = options.public_url.clone();
     plan.steps = options.play.iter().map(|file| line(file)).collect::<Result<_, _>>()?;
     let echo = options.echo.as_deref().map(echo).transpose()?;
@@ -70,12 +110,12 @@ fn line(text: &str) -> Result<Step, Exit> {
         }
         None => (text, When::AgentQuiet { ms: QUIET_MS }),
     };
-    let samples = twilio::read_wav(Path::new(file)).map_err(|error| Exit::configuration(chain(&error)))?;
+    let samples = carrier::read_wav(Path::new(file)).map_err(|error| Exit::configuration(chain(&error)))?;
     Ok(Step::Say(Line { name: file.to_owned(), samples: samples.into(), when }))
 }
 
 async fn one(plan: Plan, options: &Call) -> Result<Report, Exit> {
-    let mut call = twilio::Call::place(plan);
+    let mut call = carrier::Call::place(plan);
     if let Some(mut events) = call.events()
         && !options.json
     {

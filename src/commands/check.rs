@@ -69,6 +69,14 @@ pub async fn run(config: &Config, json: bool) -> Result<(), Exit> {
         Some(_) => finding(Verdict::Ok, "twilio", "webhooks are checked against the auth token"),
         None => finding(Verdict::Note, "twilio", "no TWILIO_AUTH_TOKEN: every webhook is refused"),
     });
+    findings.push(match config.exotel.webhook_secret {
+        Some(_) => finding(Verdict::Ok, "exotel", "webhooks must have the secret in their path"),
+        None => finding(
+            Verdict::Note,
+            "exotel",
+            "no EXOTEL_WEBHOOK_SECRET: `up` takes demo, `serve` refuses every webhook",
+        ),
+    });
     match &config.oidc.issuer {
         Some(issuer) => {
             let url = config.oidc.url.clone().or_else(|| issuer.parse().ok());

@@ -7,6 +7,7 @@ mod table;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use mesh::Pii;
+use telephony_gw::Network;
 use url::Url;
 
 pub use reader::{Problem, Problems, Sources};
@@ -37,6 +38,19 @@ pub struct Oidc {
     pub client_id: Option<String>,
     /// The client's secret.
     pub client_secret: Option<Pii<String>>,
+}
+
+/// The platform's Exotel account.
+#[derive(Debug, Clone)]
+pub struct Exotel {
+    /// Streams of other accounts are refused.
+    pub account_sid: Option<String>,
+    /// In the path of every webhook; without it every one is refused.
+    pub webhook_secret: Option<Pii<String>>,
+    /// Where Exotel calls from; empty: anywhere.
+    pub networks: Vec<Network>,
+    /// The rate that media streams are asked for.
+    pub sample_rate_hz: u32,
 }
 
 /// TLS of the hops between nodes.
@@ -83,6 +97,8 @@ pub struct Config {
     pub twilio_account_sid: Option<String>,
     /// Twilio's token; without it every webhook is refused.
     pub twilio_auth_token: Option<Pii<String>>,
+    /// Exotel.
+    pub exotel: Exotel,
     /// Deepgram's model.
     pub deepgram_model: String,
     /// Anthropic's API version.
@@ -173,6 +189,15 @@ impl Config {
             vendors,
             twilio_account_sid: reader.optional("twilio.account_sid"),
             twilio_auth_token: reader.secret("twilio.auth_token"),
+            exotel: Exotel {
+                account_sid: reader.optional("exotel.account_sid"),
+                webhook_secret: reader.secret_in_url("exotel.webhook_secret"),
+                networks: reader.networks("exotel.networks"),
+                sample_rate_hz: reader
+                    .matching("exotel.sample_rate", |rate| matches!(rate, "8000" | "16000" | "24000"))
+                    .parse()
+                    .unwrap_or(8_000),
+            },
             deepgram_model: reader.required("deepgram.model"),
             anthropic_version: reader.required("anthropic.version"),
             anthropic_model: reader.optional("anthropic.model"),

@@ -10,6 +10,7 @@ use std::{
 };
 
 use mesh::Pii;
+use telephony_gw::Network;
 use url::Url;
 
 use super::table::{SETTINGS, Setting};
@@ -162,6 +163,17 @@ impl Reader {
         self.optional::<String>(key).map(Pii::new)
     }
 
+    /// A secret that may be absent and stands in a URL.
+    pub fn secret_in_url(&mut self, key: &str) -> Option<Pii<String>> {
+        let text: String = self.optional(key)?;
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        if !(4..=128).contains(&text.len()) || !text.bytes().all(plain) {
+            let source = self.source(key);
+            self.wrong(find(key), &text, &source);
+        }
+        Some(Pii::new(text))
+    }
+
     /// A URL that may be absent.
     pub fn origin(&mut self, key: &str) -> Option<Url> {
         let url: Url = self.optional(key)?;
@@ -198,6 +210,17 @@ impl Reader {
             let source = self.source(key);
             self.wrong(find(key), &text, &source);
             BTreeMap::new()
+        })
+    }
+
+    /// A list of networks.
+    pub fn networks(&mut self, key: &str) -> Vec<Network> {
+        let Some(text) = self.optional::<String>(key) else { return Vec::new() };
+        let parsed: Result<Vec<_>, _> = text.split(',').map(|network| network.trim().parse()).collect();
+        parsed.unwrap_or_else(|_| {
+            let source = self.source(key);
+            self.wrong(find(key), &text, &source);
+            Vec::new()
         })
     }
 

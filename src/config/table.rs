@@ -198,6 +198,29 @@ pub const SETTINGS: &[Setting] = &[
     setting("voyage.base_url", "VOYAGE_BASE_URL", None, URL, "Voyage's origin; default: by the key's prefix"),
     setting("twilio.account_sid", "TWILIO_ACCOUNT_SID", None, TEXT, "the platform's Twilio account"),
     secret("twilio.auth_token", "TWILIO_AUTH_TOKEN", "its token; without it every webhook is refused"),
+    setting("exotel.account_sid", "EXOTEL_ACCOUNT_SID", None, TEXT, "the platform's Exotel account"),
+    Setting {
+        allowed: "4 to 128 of letters, digits, - and _",
+        ..secret(
+            "exotel.webhook_secret",
+            "EXOTEL_WEBHOOK_SECRET",
+            "stands in the path of every webhook, since Exotel signs nothing; without it every one is refused; `up` takes demo",
+        )
+    },
+    setting(
+        "exotel.networks",
+        "EXOTEL_NETWORKS",
+        None,
+        "a list of addresses or networks such as 203.0.113.0/24,198.51.100.7",
+        "where Exotel calls from; absent: anywhere. A proxy on a private address is believed whom it speaks for",
+    ),
+    setting(
+        "exotel.sample_rate",
+        "EXOTEL_SAMPLE_RATE",
+        Some("8000"),
+        "8000, 16000 or 24000",
+        "the rate that media streams are asked for, in Hz",
+    ),
     setting("vad.engine", "TRUNKLINE_VAD_ENGINE", Some("silero"), "silero or onnx", "the speech detector"),
     setting(
         "vad.threads",

@@ -34,6 +34,9 @@ fn every_problem_is_reported_with_its_key_source_and_what_is_allowed() {
             ("TRUNKLINE_HTTP_ADDR", "nowhere"),
             ("DEEPGRAM_BASE_URL", "mailto:x"),
             ("TRUNKLINE_TLS_CERT", "/no/such"),
+            ("EXOTEL_WEBHOOK_SECRET", "a/secret"),
+            ("EXOTEL_NETWORKS", "203.0.113.0/24,everywhere"),
+            ("EXOTEL_SAMPLE_RATE", "44100"),
         ],
         &[("speed", "9")],
     ))
@@ -46,6 +49,9 @@ fn every_problem_is_reported_with_its_key_source_and_what_is_allowed() {
         "deepgram.base_url (from environment DEEPGRAM_BASE_URL)",
         "tls.cert (from environment TRUNKLINE_TLS_CERT)",
         "tls.key (from no source): must be set because tls.cert is",
+        "exotel.webhook_secret (from environment EXOTEL_WEBHOOK_SECRET)",
+        "exotel.networks (from environment EXOTEL_NETWORKS): \"203.0.113.0/24,everywhere\" is not allowed",
+        "exotel.sample_rate (from environment EXOTEL_SAMPLE_RATE): \"44100\" is not allowed",
         "speed (from a flag): there is no such setting",
     ] {
         assert!(text.contains(part), "{part:?} is missing in {text}");

@@ -5,11 +5,14 @@ mod show;
 
 use std::{path::Path, time::Duration};
 
-use rehearsal::twilio::{self, What};
+use rehearsal::{
+    carrier::{Call, Plan, Report, What},
+    exotel, twilio,
+};
 
 use crate::{
     Config,
-    cli::Demo,
+    cli::{Carrier, Demo},
     exit::{Exit, chain},
     layout::{self, Events},
     rehearse, telemetry,
@@ -18,8 +21,6 @@ use show::Display;
 
 /// Twilio's side of the demo shares this with the gateway.
 const AUTH_TOKEN: &str = "demo-auth-token";
-const CALLER: &str = "+12025550199";
-const NUMBER: &str = "+12025550100";
 /// How long after the carrier's end the last events may take.
 const EVENTS_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -52,9 +53,13 @@ pub async fn run(mut config: Config, options: Demo) -> Result<(), Exit> {
     display.progress("embedding the demo's documents");
     layout.documents_ready().await?;
     let events = layout.watch().await?;
-    display.title(&layout, &rehearsal.vendors);
+    display.title(&layout, &rehearsal.vendors, options.carrier);
 
-    let mut plan = twilio::Plan::new(layout.http.clone(), NUMBER, CALLER, AUTH_TOKEN);
+    let http = layout.http.clone();
+    let mut plan = match options.carrier {
+        Carrier::Twilio => Plan::new(http, twilio::DEMO_NUMBER, twilio::DEMO_CALLER, AUTH_TOKEN),
+        Carrier::Exotel => Plan::exotel(http, exotel::DEMO_NUMBER, exotel::DEMO_CALLER, layout::DEMO_SECRET),
+    };
     plan.steps = steps;
     plan.max_duration = Duration::from_secs(120);
     let report = follow(plan, events, &mut display, &options.out).await;
@@ -69,13 +74,8 @@ pub async fn run(mut config: Config, options: Demo) -> Result<(), Exit> {
 }
 
 /// Lets the call happen and shows it.
-async fn follow(
-    plan: twilio::Plan,
-    mut events: Events,
-    display: &mut Display,
-    out: &Path,
-) -> Result<twilio::Report, Exit> {
-    let mut call = twilio::Call::place(plan);
+async fn follow(plan: Plan, mut events: Events, display: &mut Display, out: &Path) -> Result<Report, Exit> {
+    let mut call = Call::place(plan);
     let mut carrier = call.events();
     let mut ended_at = None;
     loop {

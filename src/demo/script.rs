@@ -1,9 +1,9 @@
 //! What the demo's caller says: two lines by espeak-ng, the last by a human voice of Debian's prompts.
 
 use rehearsal::{
+    carrier::{Line, Step, When},
     recordings::Library,
     speech::{Speaker, Voice},
-    twilio::{Line, Step, When},
 };
 
 use crate::exit::{Exit, chain};

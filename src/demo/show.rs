@@ -12,9 +12,9 @@ use proto::{
     from_wire,
     types::v1::{TurnLatency, call_event::Event},
 };
-use rehearsal::twilio::{CallEvent, What};
+use rehearsal::carrier::{CallEvent, What};
 
-use crate::layout::Layout;
+use crate::{cli::Carrier, layout::Layout};
 
 /// Shows the call and keeps its transcript.
 pub struct Display {
@@ -47,11 +47,11 @@ impl Display {
     }
 
     /// What the call goes through.
-    pub fn title(&self, layout: &Layout, rehearsed: &[&str]) {
+    pub fn title(&self, layout: &Layout, rehearsed: &[&str], carrier: Carrier) {
         if !self.json {
             let rehearsed = if rehearsed.is_empty() { "none".to_owned() } else { rehearsed.join(", ") };
             println!(
-                "a call through {}; rehearsed vendors: {rehearsed}; carrier: rehearsed Twilio",
+                "a call through {}; rehearsed vendors: {rehearsed}; carrier: rehearsed {carrier:?}",
                 layout.name
             );
         }

@@ -55,8 +55,8 @@ pub struct Announced {
     pub context: Arc<CallContext>,
     /// The carrier's name of the call.
     pub call_sid: String,
-    /// The carrier's name of the account.
-    pub account_sid: String,
+    /// The carrier's name of the account; `None` if it was not told, and any is taken.
+    pub account_sid: Option<String>,
 }
 
 /// Why a token or a `start` is refused.
@@ -221,7 +221,9 @@ impl<H> Table<H> {
         self.check(token)?;
         let call_id = self.by_token.get(&digest(token)).ok_or(Refusal::UnknownToken)?;
         let record = self.records.get_mut(call_id).ok_or(Refusal::UnknownToken)?;
-        if record.announced.call_sid != call_sid || record.announced.account_sid != account_sid {
+        let announced = &record.announced;
+        let other_account = announced.account_sid.as_ref().is_some_and(|known| known != account_sid);
+        if announced.call_sid != call_sid || other_account {
             return Err(Refusal::OtherCall);
         }
         let held = record.held.as_mut().ok_or(Refusal::CallOver)?;
@@ -238,6 +240,11 @@ impl<H> Table<H> {
     /// The call that a carrier calls by this name, if it is remembered.
     pub fn call_of_sid(&self, call_sid: &str) -> Option<&str> {
         self.by_sid.get(call_sid).map(String::as_str)
+    }
+
+    /// The token that was issued last for the call.
+    pub fn current_token(&self, call_id: &str) -> Option<&Token> {
+        self.records.get(call_id).map(|record| &record.token)
     }
 
     /// True if the token is the last that was issued for the call.

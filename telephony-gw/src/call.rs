@@ -237,6 +237,7 @@ impl Call {
             Event::Dtmf { digit } => self.tell_media(ToMedia::Dtmf(Dtmf { digit: digit.to_string() })),
             Event::Mark { name } => self.pacer.returned(&name),
             Event::Stop => self.end(EndReason::CallerHangup, now),
+            Event::StreamOver => self.lose_carrier(now),
             Event::Connected | Event::Start(_) | Event::Unknown => {}
         }
     }

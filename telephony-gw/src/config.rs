@@ -5,6 +5,8 @@ use std::time::Duration;
 use mesh::Pii;
 use url::Url;
 
+pub use crate::exotel::network::Network;
+
 /// Configuration of the gateway.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -14,6 +16,8 @@ pub struct Config {
     pub node: String,
     /// The platform's Twilio account. Absent: every Twilio webhook is refused.
     pub twilio: Option<TwilioAccount>,
+    /// The platform's Exotel account. Absent: every Exotel webhook and media socket is refused.
+    pub exotel: Option<ExotelAccount>,
     /// Most calls at once, admitted ones that have not connected yet included.
     pub calls_max: usize,
     /// Most media sockets at once between their upgrade and their `start`.
@@ -35,6 +39,7 @@ impl Config {
             public_url,
             node: node.into(),
             twilio,
+            exotel: None,
             calls_max: 1_000,
             handshakes_max: 256,
             admission_timeout: Duration::from_secs(60),
@@ -52,4 +57,17 @@ pub struct TwilioAccount {
     pub auth_token: Pii<String>,
     /// The account's SID, `AC...`. When set, webhooks and streams of other accounts are refused.
     pub account_sid: Option<String>,
+}
+
+/// An Exotel account.
+#[derive(Debug, Clone)]
+pub struct ExotelAccount {
+    /// Stands in the path of every webhook: Exotel signs nothing.
+    pub secret: Pii<String>,
+    /// The account's SID. When set, streams of other accounts are refused.
+    pub account_sid: Option<String>,
+    /// Where Exotel calls from; empty: anywhere.
+    pub networks: Vec<Network>,
+    /// The rate that media streams are asked for: 8000, 16000 or 24000.
+    pub sample_rate_hz: u32,
 }

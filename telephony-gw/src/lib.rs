@@ -4,9 +4,11 @@
 //! around the cores `wire`, `framing`, `playout` and `call`, which are public so that whole calls can be simulated with them.
 
 mod admission;
+mod arrival;
 pub mod call;
 mod config;
 mod events;
+mod exotel;
 pub mod framing;
 mod link;
 mod listener;
@@ -34,7 +36,7 @@ use proto::{
     tenancy::v1::routing_service_client::RoutingServiceClient,
 };
 
-pub use config::{Config, TwilioAccount};
+pub use config::{Config, ExotelAccount, Network, TwilioAccount};
 use shared::Shared;
 pub use watch::CallService;
 
@@ -65,9 +67,14 @@ impl TelephonyGw {
             .route("/twilio/voice", post(webhooks::voice))
             .route("/twilio/after/{token}", post(webhooks::after))
             .route("/twilio/status", post(webhooks::status))
-            .route("/twilio/media/{node}/{token}", get(listener::media))
+            .route("/twilio/media/{node}/{token}", get(listener::twilio))
             .route("/twilio/media/{node}/", get(listener::media_without_token))
             .route("/twilio/media/{node}", get(listener::media_without_token))
+            .route("/exotel/{secret}/voice", get(exotel::voice).post(exotel::voice))
+            .route("/exotel/{secret}/passthru", get(exotel::passthru).post(exotel::passthru))
+            .route("/exotel/{secret}/status", post(exotel::status))
+            .route("/exotel/media/{node}/{token}", get(listener::exotel))
+            .route("/exotel/media/{node}/", get(listener::media_without_token))
             .layer(DefaultBodyLimit::max(WEBHOOK_BYTES_MAX))
             .with_state(Arc::clone(&self.shared))
     }

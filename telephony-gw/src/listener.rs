@@ -7,7 +7,7 @@ use axum::{
         Path, State, WebSocketUpgrade,
         ws::{CloseFrame, Message, WebSocket, rejection::WebSocketUpgradeRejection},
     },
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use tokio::sync::OwnedSemaphorePermit;
@@ -16,11 +16,12 @@ use tokio_tungstenite::tungstenite;
 use crate::{
     admission::Refusal,
     events::MediaSocketRefused,
+    exotel,
     session::{Carrier, Note, Session},
     shared::Shared,
     twilio::signature::{self, Signed},
     webhooks::{header, stream_url},
-    wire::{Event, ProtocolError, Wire, twilio::Twilio},
+    wire::{Event, Format, ProtocolError, Wire, exotel::Exotel, twilio::Twilio},
 };
 
 /// The largest message of a carrier: its usual one has 400 bytes.
@@ -31,10 +32,39 @@ const AFTER_GRACE: Duration = Duration::from_secs(2);
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// `GET /twilio/media/{node}/{token}`: the media WebSocket of an admitted call.
-pub async fn media(
+pub async fn twilio(
     State(shared): State<Arc<Shared>>,
     Path((node, token)): Path<(String, String)>,
     headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let signed = check_signature(&shared, &token, &headers);
+    let wire = Twilio::default();
+    open(shared, (node, token), signed.map(|()| wire).map_err(|why| ("wrong_signature", why)), upgrade)
+}
+
+/// `GET /exotel/media/{node}/{token}?sample-rate=8000`: likewise. The carrier dials a second time when a handshake
+/// fails; the token is good for it, since no `start` has spent it.
+pub async fn exotel(
+    State(shared): State<Arc<Shared>>,
+    Path((node, token)): Path<(String, String)>,
+    parts: Parts,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let wire = match exotel::check_upgrade(&shared, &parts) {
+        Err(why) => Err(("wrong_credentials", why)),
+        Ok(()) => Exotel::rate_of_query(parts.uri.query())
+            .map(Exotel::new)
+            .ok_or(("wrong_rate", exotel::Refused::SampleRate)),
+    };
+    open(shared, (node, token), wire, upgrade)
+}
+
+/// Opens the socket if `wire`, which the carrier's own checks gave, and the token are good.
+fn open<W: Wire + 'static, E: fmt::Display>(
+    shared: Arc<Shared>,
+    (node, token): (String, String),
+    wire: Result<W, (&'static str, E)>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let refuse = |code: StatusCode, reason: &'static str, why: &dyn fmt::Display| {
@@ -53,9 +83,10 @@ pub async fn media(
         };
         return refuse(code, refusal.label(), &refusal);
     }
-    if let Err(why) = check_signature(&shared, &token, &headers) {
-        return refuse(StatusCode::FORBIDDEN, "wrong_signature", &why);
-    }
+    let wire: Box<dyn Wire> = match wire {
+        Ok(wire) => Box::new(wire),
+        Err((reason, why)) => return refuse(StatusCode::FORBIDDEN, reason, &why),
+    };
     let Ok(permit) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
         return refuse(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -70,12 +101,12 @@ pub async fn media(
             // Small buffers: a carrier's frame has 400 bytes, and there is a pair of them for every call.
             .read_buffer_size(4_096)
             .write_buffer_size(0)
-            .on_upgrade(move |socket| accept(shared, token, socket, permit)),
+            .on_upgrade(move |socket| accept(shared, token, (socket, wire), permit)),
         Err(rejection) => refuse(StatusCode::BAD_REQUEST, "no_upgrade", &rejection),
     }
 }
 
-/// `GET /twilio/media/{node}` without a token.
+/// `GET /twilio/media/{node}` or `/exotel/media/{node}` without a token.
 pub async fn media_without_token() -> Response {
     let why = &"the url has no token";
     MediaSocketRefused { reason: "no_token", why, token: None, call_id: None }.emit();
@@ -129,14 +160,18 @@ impl SocketRefusal {
     }
 }
 
-async fn accept(shared: Arc<Shared>, token: String, mut socket: WebSocket, permit: OwnedSemaphorePermit) {
-    let mut wire = Twilio::default();
-    let started = tokio::time::timeout(shared.config.start_timeout, read_start(&mut socket, &mut wire))
+async fn accept(
+    shared: Arc<Shared>,
+    token: String,
+    (mut socket, mut wire): (WebSocket, Box<dyn Wire>),
+    permit: OwnedSemaphorePermit,
+) {
+    let started = tokio::time::timeout(shared.config.start_timeout, read_start(&mut socket, wire.as_mut()))
         .await
         .unwrap_or(Err(SocketRefusal::StartTimeout));
     let session = match started {
         Ok(started) => {
-            let carrier = Carrier { socket, wire: Box::new(wire) };
+            let carrier = Carrier { socket, wire, format: started.format };
             bind(&shared, &token, &started, carrier)
         }
         Err(refusal) => Err((refusal, Box::new(socket))),
@@ -167,7 +202,7 @@ async fn accept(shared: Arc<Shared>, token: String, mut socket: WebSocket, permi
 struct Started {
     call_sid: String,
     account_sid: String,
-    format: crate::wire::Format,
+    format: Format,
 }
 
 async fn read_start(socket: &mut WebSocket, wire: &mut dyn Wire) -> Result<Started, SocketRefusal> {
@@ -211,7 +246,7 @@ fn bind(
         let in_flight = Arc::clone(&accepted.held.in_flight);
         let context = accepted.context;
         drop(table);
-        let session = Session::new(Arc::clone(shared), context, started.format, carrier, inbox, in_flight);
+        let session = Session::new(Arc::clone(shared), context, carrier, inbox, in_flight);
         return Ok(Some(Box::new(session)));
     }
     match accepted.held.notes.try_send(Note::Attach(Box::new(carrier))) {

@@ -30,6 +30,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Carrier {
     pub socket: WebSocket,
     pub wire: Box<dyn Wire>,
+    pub format: Format,
 }
 
 /// What a session is told from outside.
@@ -48,6 +49,7 @@ pub enum Note {
 pub struct Session {
     shared: Arc<Shared>,
     context: Arc<CallContext>,
+    format: Format,
     call: Call,
     carrier: Option<Carrier>,
     outbox: Option<Outbox>,
@@ -75,17 +77,18 @@ impl Session {
     pub fn new(
         shared: Arc<Shared>,
         context: Arc<CallContext>,
-        format: Format,
         carrier: Carrier,
         notes: mpsc::Receiver<Note>,
         in_flight: Arc<InFlight>,
     ) -> Self {
         let patience =
             Patience { silence: shared.config.silence_timeout, resume: shared.config.resume_timeout };
+        let format = carrier.format;
         let call = Call::new(Arc::clone(&context), format, carrier.wire.playout(), patience, clock::now());
         Self {
             shared,
             context,
+            format,
             call,
             carrier: Some(carrier),
             outbox: None,
@@ -188,8 +191,14 @@ impl Session {
     fn on_note(&mut self, note: Note) {
         match note {
             Note::Attach(carrier) => {
+                let same = carrier.format == self.format;
                 self.carrier = Some(*carrier);
-                self.tell(Input::CarrierBack);
+                if same {
+                    self.tell(Input::CarrierBack);
+                } else {
+                    // The media role was told one format for the whole call.
+                    self.on_violation(ProtocolError::UnsupportedFormat);
+                }
             }
             Note::StreamOver => self.tell(Input::CarrierLost),
             Note::CarrierOver => self.tell(Input::CarrierOver),

@@ -1,6 +1,6 @@
 //! Twilio's webhooks: a call announces itself, asks what comes after a stream, and says that it is over.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     extract::{OriginalUri, Path, State},
@@ -8,19 +8,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use mesh::{Pii, clock, error::reason_of};
-use proto::{
-    tenancy::v1::ResolveNumberResponse,
-    types::v1::{CallContext, Carrier, Direction, EndReason, ErrorReason},
-};
-use tonic::{Code, Status};
+use mesh::Pii;
+use proto::types::v1::{Carrier, Direction};
 use url::form_urlencoded;
 
 use crate::{
-    admission::{Announced, Step, Token},
-    events::{CallAdmitted, WebhookAnswered, WebhookRefused},
-    session::Note,
-    shared::{Held, Shared},
+    admission::Step,
+    arrival::{self, Arrival, NotAdmitted},
+    events::{WebhookAnswered, WebhookRefused},
+    shared::Shared,
     twilio::{
         signature::{self, Signed},
         twiml,
@@ -28,7 +24,7 @@ use crate::{
 };
 
 /// The longest number or name of a party that is taken over.
-const PARTY_CHARS_MAX: usize = 64;
+pub const PARTY_CHARS_MAX: usize = 64;
 
 /// `POST /twilio/voice`: a call announces itself.
 pub async fn voice(
@@ -38,17 +34,12 @@ pub async fn voice(
     body: Bytes,
 ) -> Result<Response, Forbidden> {
     let form = signed_form(&shared, "voice", &uri, &headers, &body)?;
-    let (result, document) = match announce(&shared, &form).await {
-        Ok(step) => ("admitted", step_document(&shared, &step)),
-        Err(NotAdmitted::Repeated(step)) => ("repeated", step_document(&shared, &step)),
-        Err(NotAdmitted::Incomplete) => ("incomplete", twiml::reject()),
-        Err(NotAdmitted::Draining) => ("draining", twiml::busy()),
-        Err(NotAdmitted::Full) => ("full", twiml::busy()),
-        Err(NotAdmitted::UnknownNumber) => ("unknown_number", twiml::reject()),
-        Err(NotAdmitted::TenancyAway(status)) => {
-            tracing::error!(code = ?status.code(), error = status.message(), "number not resolved");
-            ("tenancy_away", twiml::busy())
-        }
+    let announced = arrival::announce(&shared, &form.arrival()).await;
+    let result = announced.as_ref().map_or_else(NotAdmitted::label, |_| "admitted");
+    let document = match announced {
+        Ok(step) | Err(NotAdmitted::Repeated(step)) => step_document(&shared, &step),
+        Err(NotAdmitted::Incomplete | NotAdmitted::UnknownNumber) => twiml::reject(),
+        Err(NotAdmitted::Draining | NotAdmitted::Full | NotAdmitted::TenancyAway(_)) => twiml::busy(),
     };
     WebhookAnswered { route: "voice", result, call_sid: &form.call_sid }.emit();
     Ok(xml(document))
@@ -78,7 +69,7 @@ pub async fn status(
 ) -> Result<Response, Forbidden> {
     let form = signed_form(&shared, "status", &uri, &headers, &body)?;
     let result = if form.is_over() {
-        end_by_carrier(&shared, &form.call_sid);
+        arrival::end_by_carrier(&shared, &form.call_sid);
         "call_over"
     } else {
         "noted"
@@ -87,122 +78,18 @@ pub async fn status(
     Ok(xml(twiml::empty()))
 }
 
-/// Why a call is not admitted.
-enum NotAdmitted {
-    Repeated(Step),
-    Incomplete,
-    Draining,
-    Full,
-    UnknownNumber,
-    TenancyAway(Status),
-}
-
-async fn announce(shared: &Shared, form: &Form) -> Result<Step, NotAdmitted> {
-    if form.call_sid.is_empty() || form.to.expose().is_empty() {
-        return Err(NotAdmitted::Incomplete);
-    }
-    {
-        let table = shared.table();
-        if let Some(call_id) = table.call_of_sid(&form.call_sid) {
-            return Err(NotAdmitted::Repeated(table.first_step(call_id)));
-        }
-        if shared.drain.is_draining() {
-            return Err(NotAdmitted::Draining);
-        }
-        if table.is_full() {
-            return Err(NotAdmitted::Full);
-        }
-    }
-    let owner = resolve(shared, form).await?;
-    let context = Arc::new(CallContext {
-        call_id: uuid::Uuid::now_v7().to_string(),
-        tenant: owner.tenant,
-        agent: owner.agent,
-        agent_version: owner.agent_version,
-        carrier: Carrier::Twilio.into(),
-        direction: form.direction().into(),
-        from_number: form.from.expose().clone(),
-        to_number: form.to.expose().clone(),
-    });
-    admit(shared, form, context)
-}
-
-async fn resolve(shared: &Shared, form: &Form) -> Result<ResolveNumberResponse, NotAdmitted> {
-    shared.routes.resolve(form.ours(), Carrier::Twilio).await.map_err(|status| {
-        // A number that the contract cannot even express is one that nobody owns.
-        if status.code() == Code::NotFound || reason_of(&status) == Some(ErrorReason::InvalidField) {
-            NotAdmitted::UnknownNumber
-        } else {
-            NotAdmitted::TenancyAway(status)
-        }
-    })
-}
-
-fn admit(shared: &Shared, form: &Form, context: Arc<CallContext>) -> Result<Step, NotAdmitted> {
-    let token = new_token();
-    let call_id = context.call_id.clone();
-    let announced = Announced {
-        context: Arc::clone(&context),
-        call_sid: form.call_sid.clone(),
-        account_sid: form.account_sid.clone(),
-    };
-    let mut table = shared.table();
-    // The same webhook may have come twice while the number was resolved.
-    if let Some(call_id) = table.call_of_sid(&form.call_sid) {
-        return Err(NotAdmitted::Repeated(table.first_step(call_id)));
-    }
-    if shared.drain.is_draining() {
-        return Err(NotAdmitted::Draining);
-    }
-    table
-        .admit(announced, token.clone(), Held::new(&shared.drain), clock::now())
-        .map_err(|_| NotAdmitted::Full)?;
-    let in_progress = table.in_progress();
-    drop(table);
-    CallAdmitted { context: &context, in_progress }.emit();
-    Ok(Step::Connect { token, call_id })
-}
-
 fn next_step(shared: &Shared, token: &str, form: &Form) -> Step {
-    let mut table = shared.table();
+    let table = shared.table();
     let Some(call_id) = table.call_of_token(token).map(str::to_owned) else { return Step::HangUp };
     if !table.is_announced_as(&call_id, &form.call_sid) {
         return Step::HangUp;
     }
+    drop(table);
     if form.is_over() {
-        drop(table);
-        end_by_carrier(shared, &form.call_sid);
+        arrival::end_by_carrier(shared, &form.call_sid);
         return Step::HangUp;
     }
-    let current = table.is_current(&call_id, token);
-    let step = table.next_step(&call_id, token, new_token(), clock::now());
-    if !current {
-        return step;
-    }
-    if let Some(held) = table.connected(&call_id) {
-        // The carrier knows that the stream is over, perhaps before our socket does.
-        let note = if step == Step::HangUp { Note::GaveUp } else { Note::StreamOver };
-        let _ = held.notes.try_send(note);
-    } else if step == Step::HangUp {
-        drop(table);
-        shared.end(&call_id, EndReason::CarrierLost, Duration::ZERO);
-    }
-    step
-}
-
-fn end_by_carrier(shared: &Shared, call_sid: &str) {
-    let mut table = shared.table();
-    let Some(call_id) = table.call_of_sid(call_sid).map(str::to_owned) else { return };
-    if let Some(held) = table.connected(&call_id) {
-        let _ = held.notes.try_send(Note::CarrierOver);
-        return;
-    }
-    drop(table);
-    shared.end(&call_id, EndReason::CallerHangup, Duration::ZERO);
-}
-
-fn new_token() -> Token {
-    Token::from_random(rand::random())
+    arrival::next_step(shared, &call_id, token)
 }
 
 /// What of a webhook matters here. Twilio adds parameters without notice.
@@ -242,9 +129,18 @@ impl Form {
         if self.direction.starts_with("outbound") { Direction::Outbound } else { Direction::Inbound }
     }
 
-    /// The number of the call that is ours.
-    fn ours(&self) -> &Pii<String> {
-        if self.direction() == Direction::Outbound { &self.from } else { &self.to }
+    fn arrival(&self) -> Arrival {
+        let direction = self.direction();
+        let ours = if direction == Direction::Outbound { &self.from } else { &self.to };
+        Arrival {
+            carrier: Carrier::Twilio,
+            call_sid: self.call_sid.clone(),
+            account_sid: Some(self.account_sid.clone()),
+            direction,
+            from: self.from.clone(),
+            to: self.to.clone(),
+            ours: ours.clone(),
+        }
     }
 }
 
@@ -292,7 +188,8 @@ pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn base_url(shared: &Shared) -> &str {
+/// The base URL that carriers call, without a slash at its end.
+pub fn base_url(shared: &Shared) -> &str {
     shared.config.public_url.as_str().trim_end_matches('/')
 }
 

@@ -3,11 +3,14 @@
 use std::{sync::LazyLock, time::Duration};
 
 use rehearsal::{
+    carrier::Carrier,
+    exotel,
     recordings::Library,
     speech::{Speaker, Voice},
     twilio::{Call, CallEvent, Line, Outcome, Plan, Step, What, When},
 };
 use tokio::sync::mpsc;
+use trunkline::layout::DEMO_SECRET;
 use url::Url;
 
 use crate::sandbox::{AUTH_TOKEN, Finished, Sandbox};
@@ -51,6 +54,13 @@ pub fn plan(http: &Url, steps: Vec<Step>) -> Plan {
     plan.steps = steps;
     plan.max_duration = CALL_TIMEOUT;
     plan
+}
+
+/// The same over Exotel.
+pub fn exotel_plan(http: &Url, settings: exotel::Settings, steps: Vec<Step>) -> Plan {
+    let (to, from) = (exotel::DEMO_NUMBER, exotel::DEMO_CALLER);
+    let carrier = Carrier::Exotel(settings);
+    Plan { carrier, steps, max_duration: CALL_TIMEOUT, ..Plan::exotel(http.clone(), to, from, DEMO_SECRET) }
 }
 
 /// A call that is under way.

@@ -7,7 +7,9 @@ mod barge_in;
 mod binary;
 mod caller;
 mod commands;
+mod conformance;
 mod drain;
+mod exotel;
 mod faults;
 mod heard;
 mod hops;
@@ -38,6 +40,8 @@ fn main() {
         kills::trials(),
         media_socket::trials(),
         faults::trials(),
+        exotel::trials(),
+        conformance::trials(),
         barge_in::trials(),
         answered_call::trials(),
         drain::trials(),

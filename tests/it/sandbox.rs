@@ -55,11 +55,17 @@ pub struct Finished {
 impl Sandbox {
     /// Starts everything, and waits until the agent knows its documents.
     pub async fn start(shape: Shape) -> Self {
+        Self::start_with(shape, |_| {}).await
+    }
+
+    /// The same, with another configuration.
+    pub async fn start_with(shape: Shape, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::load(&Sources::default()).expect("the defaults are allowed");
         let data = tempfile::tempdir().expect("a folder for the stores");
         let rehearsal = rehearse::start(&mut config).expect("the rehearsals start");
         layout::prepare(&mut config, data.path(), AUTH_TOKEN);
         config.log_filter = "warn".into();
+        change(&mut config);
         let layout = match shape {
             Shape::Together => layout::together(config).await,
             Shape::Split => layout::split(config, Path::new(BINARY)).await,

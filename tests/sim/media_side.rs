@@ -7,6 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use media::{
+    audio::{Decoder, Format},
     pipeline::{self, AUDIO_GAP, Input, Output, Phrase, Pipeline, Purpose},
     tts,
     vad::{Edges, edges},
@@ -52,6 +53,7 @@ const LINES: [(Purpose, usize); 10] = [
 
 /// Media's part of the call.
 pub struct MediaSide {
+    decoder: Decoder,
     core: Pipeline,
     edges: Edges,
     stt: Stt,
@@ -80,6 +82,7 @@ impl MediaSide {
             turn.endpointing_delay_question = Duration::from_secs(600);
         }
         let config = pipeline::Config {
+            format: Format::MULAW_8K,
             turn,
             idle_timeout: hub.plan.idle_timeout.filter(|_| !hub.breaks(Mutation::NoIdleTimeout)),
             duration_max: hub.plan.duration_max,
@@ -88,6 +91,7 @@ impl MediaSide {
             lines: pipeline::Lines::default(),
         };
         let mut side = Self {
+            decoder: Decoder::new(Format::MULAW_8K),
             core: Pipeline::new(config, 0, hub.instant()),
             edges: Edges::new(edges::Config::default()),
             stt: Stt::new(&hub.plan),
@@ -262,7 +266,8 @@ impl MediaSide {
 
     fn hear(&mut self, audio: Bytes, hub: &mut Hub) {
         self.audio_offset += Duration::from_micros(audio.len() as u64 * 125);
-        self.core.audio_arrived(&audio, self.audio_offset, hub.instant());
+        let samples = self.decoder.decode(&audio);
+        self.core.audio_arrived(samples, self.audio_offset, hub.instant());
         self.detect(&audio, hub);
         self.stt.audio(&audio, self.audio_offset, hub);
     }

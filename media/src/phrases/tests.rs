@@ -69,6 +69,7 @@ fn settings(voice_id: &str) -> Settings {
         model: "model".into(),
         language: "en".into(),
         call_id: "call".into(),
+        format: crate::audio::Format::MULAW_8K,
     }
 }
 

@@ -25,6 +25,7 @@ pub use input::{Input, Phrase, Purpose};
 pub use output::Output;
 
 use crate::{
+    audio::Format,
     latency::Stamps,
     playout::{self, Cut, Kind, Playout},
     tts::Take,
@@ -50,6 +51,8 @@ const RETAKE_WAIT: Duration = Duration::from_millis(300);
 /// The settings of an agent that this core needs.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
+    /// The format of both directions.
+    pub format: Format,
     /// Turn-taking.
     pub turn: turn::Config,
     /// How long both may be silent; `None`: for ever.
@@ -129,8 +132,8 @@ impl Pipeline {
             origin: now,
             audio_origin: None,
             turn: TurnTaker::new(config.turn.clone()),
-            playout: Playout::default(),
-            ear: Ear::new(),
+            playout: Playout::new(config.format),
+            ear: Ear::new(config.format),
             waits: Waits::new(&config, now),
             epoch,
             reply: None,
@@ -144,14 +147,15 @@ impl Pipeline {
         }
     }
 
-    /// Takes the caller's audio up to `offset`, which arrived now: ties the audio clock to time. The least delayed frame
-    /// counts, until one is so late that audio must be missing.
-    pub fn audio_arrived(&mut self, frame: &[u8], offset: Duration, now: Instant) {
+    /// Takes the caller's audio up to `offset`, as samples at 8 kHz, which arrived now: ties the audio clock to time.
+    /// The least delayed audio counts, until some is so late that audio must be missing.
+    pub fn audio_arrived(&mut self, samples: &[i16], offset: Duration, now: Instant) {
         let origin = now.checked_sub(offset).unwrap_or(now);
         let known = self.audio_origin.filter(|known| origin <= *known + AUDIO_GAP);
         self.audio_origin = Some(known.map_or(origin, |known| known.min(origin)));
+        self.turn.audio_comes_in(Duration::from_millis(samples.len() as u64 / 8));
         let alone = self.turn.is_speaking() && self.playout.is_empty();
-        self.ear.hear(frame, now.saturating_duration_since(self.origin), alone);
+        self.ear.hear(samples, now.saturating_duration_since(self.origin), alone);
     }
 
     /// Takes an input. Drain [`Pipeline::poll`] before the next.

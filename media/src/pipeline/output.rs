@@ -14,7 +14,7 @@ pub enum Output {
     Frame {
         /// Whose.
         epoch: i64,
-        /// mu-law, 8 kHz.
+        /// In the call's format.
         payload: Bytes,
     },
     /// A mark after the frames before it.

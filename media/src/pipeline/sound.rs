@@ -3,15 +3,23 @@
 use std::time::{Duration, Instant};
 
 use super::Pipeline;
-use crate::turn::{
-    self, Sound,
-    echo::{Echo, SLOT_MS, THRESHOLD, WINDOW_SLOTS_MAX, WINDOW_SLOTS_MIN},
-    level::{Level, dbfs},
+use crate::{
+    audio::{Decoder, Format},
+    turn::{
+        self, Sound,
+        echo::{Echo, SLOT_MS, THRESHOLD, WINDOW_SLOTS_MAX, WINDOW_SLOTS_MIN},
+        level::{Level, dbfs},
+    },
 };
+
+/// Samples of a slot.
+const SLOT_SAMPLES: usize = 8 * SLOT_MS as usize;
 
 /// Hears both sides, on slots of 20 ms from the start of the media stream.
 #[derive(Debug)]
 pub struct Ear {
+    /// Of what we say.
+    decoder: Decoder,
     level: Level,
     echo: Echo,
     /// The slot after the last one heard.
@@ -29,8 +37,9 @@ fn slot_of(since: Duration) -> u64 {
 }
 
 impl Ear {
-    pub fn new() -> Self {
+    pub fn new(format: Format) -> Self {
         Self {
+            decoder: Decoder::new(format),
             level: Level::new(),
             echo: Echo::new(),
             slot: 0,
@@ -40,8 +49,16 @@ impl Ear {
         }
     }
 
-    /// A frame of the caller's side; `alone` if it is speech while the agent is not heard.
-    pub fn hear(&mut self, frame: &[u8], since: Duration, alone: bool) {
+    /// Samples of the caller's side that end now, at `since`; `alone` if they are speech while the agent is not heard.
+    /// A carrier may send more than a slot at once.
+    pub fn hear(&mut self, samples: &[i16], since: Duration, alone: bool) {
+        let slots = samples.chunks(SLOT_SAMPLES);
+        for (later, slot) in (0..slots.len() as u64).rev().zip(slots) {
+            self.hear_slot(slot, since.saturating_sub(Duration::from_millis(later * SLOT_MS)), alone);
+        }
+    }
+
+    fn hear_slot(&mut self, frame: &[i16], since: Duration, alone: bool) {
         let db = self.level.push(frame);
         self.overlap_frames += 1;
         if alone {
@@ -59,7 +76,7 @@ impl Ear {
 
     /// A frame of ours that plays at this time.
     pub fn say(&mut self, frame: &[u8], since: Duration) {
-        self.echo.sent(slot_of(since), dbfs(frame));
+        self.echo.sent(slot_of(since), dbfs(self.decoder.decode(frame)));
     }
 
     /// What was said for this time and later will not play.

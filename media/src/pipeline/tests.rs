@@ -8,6 +8,7 @@ use proto::types::v1::{EndReason, call_event::Event};
 
 use super::*;
 use crate::{
+    audio::mulaw::DECODED,
     stt::Transcript,
     tts::{Take, Word},
 };
@@ -43,7 +44,7 @@ struct Rig {
     marks: Vec<(u64, String)>,
     play_end: u64,
     /// What the caller's side sounds like at the moment.
-    sound: Vec<u8>,
+    sound: Vec<i16>,
 }
 
 impl Rig {
@@ -51,7 +52,7 @@ impl Rig {
         let t = origin();
         let turn = turn::Config { preemptive: false, ..turn::Config::default() };
         let core = Pipeline::new(Config { turn, ..Config::default() }, 0, t);
-        Self { core, t, now: 0, outputs: vec![], marks: vec![], play_end: 0, sound: vec![0x0F; 160] }
+        Self { core, t, now: 0, outputs: vec![], marks: vec![], play_end: 0, sound: vec![DECODED[0x0F]; 160] }
     }
 
     fn input(&mut self, input: Input) {
@@ -235,7 +236,7 @@ fn a_barge_in_without_words_is_none_and_the_agent_goes_on() {
 fn a_weak_sound_needs_words_and_a_backchannel_is_none() {
     let mut rig = answered();
     rig.until(2000);
-    rig.sound = vec![0x70; 160];
+    rig.sound = vec![DECODED[0x70]; 160];
     for at in (2000..2800).step_by(20) {
         rig.at(at, Input::Tick);
     }

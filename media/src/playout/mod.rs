@@ -13,6 +13,8 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use heard::{Timeline, Word};
 
+use crate::audio::Format;
+
 /// How far ahead of the play clock audio is handed on.
 pub const WINDOW: Duration = Duration::from_millis(1000);
 /// The window is refilled when it has fallen to this.
@@ -22,10 +24,6 @@ const MARK_EVERY: Duration = Duration::from_millis(240);
 /// How long after its last frame should have been played an utterance counts as heard although its mark did not come.
 const MARK_GRACE: Duration = Duration::from_secs(2);
 const FRAME: Duration = Duration::from_millis(20);
-/// Bytes of mu-law at 8 kHz in a millisecond.
-const BYTES_A_MS: usize = 8;
-const FRAME_BYTES: usize = 20 * BYTES_A_MS;
-const ULAW_SILENCE: u8 = 0xFF;
 
 /// What an utterance is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +45,7 @@ pub enum Output {
         epoch: i64,
         /// What it is of.
         kind: Kind,
-        /// mu-law, 8 kHz.
+        /// In the call's format.
         payload: Bytes,
         /// When it begins to play.
         at: Instant,
@@ -94,6 +92,7 @@ pub struct Cut {
 
 #[derive(Debug)]
 struct Utterance {
+    format: Format,
     epoch: i64,
     kind: Kind,
     /// Unique in the call: names the marks.
@@ -122,6 +121,7 @@ struct Utterance {
 /// The outbound side of one call: what is being said, and what is said after it.
 #[derive(Debug, Default)]
 pub struct Playout {
+    format: Format,
     utterances: VecDeque<Utterance>,
     serial: u64,
     /// The vendor has given word times in this call.
@@ -133,15 +133,12 @@ pub struct Playout {
     outputs: VecDeque<Output>,
 }
 
-fn duration_of(bytes: usize) -> Duration {
-    Duration::from_micros(bytes as u64 * 1000 / BYTES_A_MS as u64)
-}
-
-fn bytes_of(duration: Duration) -> usize {
-    usize::try_from(duration.as_millis()).unwrap_or(usize::MAX / BYTES_A_MS) * BYTES_A_MS
-}
-
 impl Playout {
+    /// For audio in this format; nothing is being said.
+    pub fn new(format: Format) -> Self {
+        Self { format, ..Self::default() }
+    }
+
     /// Begins an utterance; it is said after those that are there.
     pub fn begin(&mut self, epoch: i64, kind: Kind) {
         self.begin_after(epoch, kind, String::new());
@@ -156,6 +153,7 @@ impl Playout {
     fn utterance(&mut self, epoch: i64, kind: Kind) -> Utterance {
         self.serial += 1;
         Utterance {
+            format: self.format,
             epoch,
             kind,
             serial: self.serial,
@@ -169,7 +167,7 @@ impl Playout {
             sent: 0,
             complete: false,
             final_mark: false,
-            next_mark: bytes_of(MARK_EVERY),
+            next_mark: self.format.bytes_of(MARK_EVERY),
             outstanding: VecDeque::new(),
             reached: None,
             first_sent_at: None,
@@ -237,7 +235,7 @@ impl Playout {
     pub fn is_drained(&self) -> bool {
         self.utterances
             .front()
-            .is_none_or(|utterance| utterance.queue.len() < FRAME_BYTES && !utterance.complete)
+            .is_none_or(|utterance| utterance.queue.len() < utterance.frame_bytes() && !utterance.complete)
     }
 
     /// When the last audio ended, or will end; `None` before the first.
@@ -252,7 +250,7 @@ impl Playout {
         }
     }
 
-    /// Adds audio: mu-law at 8 kHz, any length.
+    /// Adds audio in the call's format, of any length.
     pub fn audio(&mut self, epoch: i64, payload: &[u8], now: Instant) {
         if let Some(utterance) = self.of(epoch) {
             utterance.queue.extend_from_slice(payload);
@@ -281,22 +279,25 @@ impl Playout {
     /// The synthesis of the utterance broke off. Keeps the audio of whole words, and returns the text that must be
     /// spoken again in a new take.
     pub fn retake(&mut self, epoch: i64) -> Option<String> {
+        let format = self.format;
         let utterance = self.of(epoch)?;
         // More text was owed than the vendor said it had spoken.
         (utterance.complete, utterance.final_mark) = (false, false);
-        utterance.timeline.truncate(duration_of(utterance.received));
-        let keep = bytes_of(utterance.timeline.end()).clamp(utterance.sent, utterance.received);
+        utterance.drop_half_sample();
+        utterance.timeline.truncate(format.duration_of(utterance.received));
+        let keep = format.bytes_of(utterance.timeline.end()).clamp(utterance.sent, utterance.received);
         utterance.queue.truncate(keep - utterance.sent);
         utterance.received = keep;
-        utterance.base = duration_of(keep);
-        let spoken = utterance.timeline.text_before(&utterance.text, duration_of(keep), None).len();
+        utterance.base = format.duration_of(keep);
+        let spoken = utterance.timeline.text_before(&utterance.text, format.duration_of(keep), None).len();
         Some(utterance.text[spoken..].trim_start().to_owned())
     }
 
     /// The audio that comes from here on belongs to a new take of the utterance.
     pub fn next_take(&mut self, epoch: i64) {
         if let Some(utterance) = self.of(epoch) {
-            utterance.base = duration_of(utterance.received);
+            utterance.drop_half_sample();
+            utterance.base = utterance.format.duration_of(utterance.received);
         }
     }
 
@@ -330,7 +331,7 @@ impl Playout {
         }
         if first && utterance.kind != Kind::Filler {
             let earliest = utterance.first_sent_at.unwrap_or(now);
-            let at = now.checked_sub(duration_of(position)).unwrap_or(now).max(earliest);
+            let at = now.checked_sub(self.format.duration_of(position)).unwrap_or(now).max(earliest);
             self.outputs.push_back(Output::FirstHeard { epoch, at });
         }
         self.finish_if_heard(now);
@@ -374,7 +375,8 @@ impl Playout {
         if utterance.final_mark {
             Some(end + MARK_GRACE)
         } else if !utterance.on_hold
-            && (utterance.queue.len() >= FRAME_BYTES || (utterance.complete && !utterance.queue.is_empty()))
+            && (utterance.queue.len() >= utterance.frame_bytes()
+                || (utterance.complete && !utterance.queue.is_empty()))
         {
             Some(end.checked_sub(REFILL).unwrap_or(end))
         } else {
@@ -396,8 +398,8 @@ impl Playout {
             if ahead + FRAME > WINDOW || !utterance.fill_frame() {
                 break;
             }
-            let payload = utterance.queue.split_to(FRAME_BYTES).freeze();
-            utterance.sent += FRAME_BYTES;
+            let payload = utterance.queue.split_to(utterance.frame_bytes()).freeze();
+            utterance.sent += payload.len();
             utterance.first_sent_at.get_or_insert(now);
             let at = self.play_end_at.unwrap_or(now).max(now);
             self.play_end_at = Some(at + FRAME);
@@ -405,7 +407,7 @@ impl Playout {
             let (epoch, kind) = (utterance.epoch, utterance.kind);
             self.outputs.push_back(Output::Frame { epoch, kind, payload, at });
             if utterance.sent >= utterance.next_mark {
-                utterance.next_mark = utterance.sent + bytes_of(MARK_EVERY);
+                utterance.next_mark = utterance.sent + utterance.format.bytes_of(MARK_EVERY);
                 self.outputs.push_back(utterance.mark());
             }
         }
@@ -443,14 +445,25 @@ fn joined(before: &str, text: &str) -> String {
 impl Utterance {
     /// True if a whole frame is there; the last one of the utterance is filled up with silence.
     fn fill_frame(&mut self) -> bool {
-        if self.queue.len() >= FRAME_BYTES {
+        if self.queue.len() >= self.frame_bytes() {
             return true;
         }
         if self.complete && !self.queue.is_empty() {
-            self.queue.resize(FRAME_BYTES, ULAW_SILENCE);
+            self.queue.resize(self.frame_bytes(), self.format.silence());
             return true;
         }
         false
+    }
+
+    fn frame_bytes(&self) -> usize {
+        self.format.bytes_of(FRAME)
+    }
+
+    /// Audio that broke off inside a sample: what follows begins with a whole one.
+    fn drop_half_sample(&mut self) {
+        let whole = self.received - self.received % self.format.sample_bytes();
+        self.queue.truncate(self.queue.len() - (self.received - whole).min(self.queue.len()));
+        self.received = whole;
     }
 
     fn mark(&mut self) -> Output {
@@ -459,7 +472,7 @@ impl Utterance {
     }
 
     fn cut(self, now: Instant) -> Cut {
-        let total = self.complete.then(|| duration_of(self.received));
+        let total = self.complete.then(|| self.format.duration_of(self.received));
         let heard = self.timeline.text_before(&self.text, self.heard(now), total);
         let rest_text = self.text[heard.len()..].trim_start().to_owned();
         Cut {
@@ -479,7 +492,8 @@ impl Utterance {
             (None, None) => return Duration::ZERO,
         };
         let limit = self.outstanding.front().copied().unwrap_or(self.sent);
-        (duration_of(position) + now.saturating_duration_since(since)).min(duration_of(limit))
+        (self.format.duration_of(position) + now.saturating_duration_since(since))
+            .min(self.format.duration_of(limit))
     }
 }
 

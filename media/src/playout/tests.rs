@@ -223,6 +223,46 @@ fn what_was_heard_before_a_false_barge_in_counts_as_heard() {
 }
 
 #[test]
+fn every_format_plays_at_its_own_pace() {
+    for (format, frame) in [(Format::PCM_8K, 320), (Format::PCM_16K, 640), (Format::PCM_24K, 960)] {
+        let t = origin();
+        let mut playout = Playout::new(format);
+        playout.begin(1, Kind::Reply);
+        playout.text(1, "hello");
+        // A vendor may cut anywhere; the last frame is filled up with silence.
+        playout.audio(1, &vec![0x55; format.bytes_of(Duration::from_millis(105)) - 1], t);
+        playout.audio(1, &[0x55], t);
+        playout.complete(1, t);
+        let frames: Vec<Bytes> = std::iter::from_fn(|| playout.poll())
+            .filter_map(|output| match output {
+                Output::Frame { payload, .. } => Some(payload),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(frames.iter().map(Bytes::len).collect::<Vec<_>>(), [frame; 6]);
+        assert_eq!(frames[5][frame / 4..], vec![0; frame - frame / 4]);
+        assert_eq!(playout.play_end_at(), Some(t + Duration::from_millis(120)));
+    }
+}
+
+#[test]
+fn a_take_that_breaks_off_inside_a_sample_leaves_none_behind() {
+    let t = origin();
+    let mut playout = Playout::new(Format::PCM_8K);
+    playout.begin(1, Kind::Reply);
+    playout.text(1, "one two");
+    playout.audio(1, &[0x55; 321], t);
+    playout.words(1, &[word("one", 10), word("two", 500)]);
+    assert_eq!(playout.retake(1).as_deref(), Some("two"));
+    playout.audio(1, &[0x11; 320], t);
+    let frames = std::iter::from_fn(|| playout.poll()).filter_map(|output| match output {
+        Output::Frame { payload, .. } => Some(payload[0]),
+        _ => None,
+    });
+    assert_eq!(frames.collect::<Vec<_>>(), [0x55, 0x11]);
+}
+
+#[test]
 fn what_has_no_times_yet_is_not_guessed_where_the_vendor_gives_them() {
     let t = origin();
     let mut playout = Playout::default();

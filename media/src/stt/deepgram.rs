@@ -1,4 +1,4 @@
-//! Deepgram Nova over its WebSocket, `/v1/listen`. The carrier's mu-law goes through untouched.
+//! Deepgram Nova over its WebSocket, `/v1/listen`. The carrier's audio goes through untouched.
 //!
 //! The audio since the last settled transcript is kept; when the socket is lost it is dialled again and that audio is
 //! sent again, no faster than the vendor takes it.
@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::Message;
 use url::Url;
 
 use super::{
-    Event, Session, Settings, Transcriber,
+    Event, Session, Settings, Transcriber, deepgram_format,
     line::{self, Line, Protocol},
     replay::{Due, REPLAY_TICK},
 };
@@ -22,8 +22,8 @@ use message::Incoming;
 
 /// The vendor closes after 10 s without audio or text.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
-/// Some result comes at least for every 5 s of audio, an empty one in silence. This is 8 s of it, in bytes.
-const UNANSWERED_MAX: usize = 64_000;
+/// Some result comes at least for every 5 s of audio, an empty one in silence. This is longer than that.
+const UNANSWERED_MAX: Duration = Duration::from_secs(8);
 /// The answer to a finalize comes within a few hundred milliseconds; without it the turn cannot end.
 const FINALIZE_TIMEOUT: Duration = Duration::from_secs(2);
 /// With less audio than this a finalize may stay unanswered.
@@ -54,8 +54,7 @@ impl Protocol for Nova {
         url.query_pairs_mut()
             .append_pair("model", &settings.model)
             .append_pair("language", &language(&settings.language))
-            .append_pair("encoding", "mulaw")
-            .append_pair("sample_rate", "8000")
+            .extend_pairs(deepgram_format(settings.format))
             .append_pair("channels", "1")
             .append_pair("interim_results", "true")
             .append_pair("endpointing", "300")
@@ -111,7 +110,7 @@ impl Nova {
                 }
             }
         }
-        if self.unanswered > UNANSWERED_MAX {
+        if line.settings.format.duration_of(self.unanswered) > UNANSWERED_MAX {
             return Err(End::Lost("no result for 8 s of audio".into()));
         }
         Ok(())

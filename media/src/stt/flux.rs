@@ -1,5 +1,5 @@
 //! Deepgram Flux over its WebSocket, `/v2/listen`: it decides itself when the caller's turn is over. The carrier's
-//! mu-law goes through untouched.
+//! audio goes through untouched.
 //!
 //! The audio since the last turn is kept; when the socket is lost it is dialled again and that audio is sent again, so
 //! that the new socket hears the whole turn.
@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::Message;
 use url::Url;
 
 use super::{
-    Session, Settings, Transcriber,
+    Session, Settings, Transcriber, deepgram_format,
     line::{self, Line, Protocol},
     replay::{Due, REPLAY_TICK},
 };
@@ -30,8 +30,8 @@ use turns::Turns;
 const CONNECTED_TIMEOUT: Duration = Duration::from_secs(3);
 /// The vendor closes after a minute without anything, and takes no message that could fill it but a ping.
 const PING: Duration = Duration::from_secs(20);
-/// A turn's state comes with every quarter second of audio. This is 6 s of it, in bytes.
-const UNANSWERED_MAX: usize = 48_000;
+/// A turn's state comes with every quarter second of audio. This is much more of it.
+const UNANSWERED_MAX: Duration = Duration::from_secs(6);
 /// A turn's first words come within this time of their sound; until then it could be part of a turn.
 const PREROLL: Duration = Duration::from_secs(1);
 /// How sure the vendor must be to end a turn, to call its end likely, and after how much silence it ends anyway.
@@ -65,8 +65,7 @@ impl Protocol for Conversation {
         let mut query = url.query_pairs_mut();
         query
             .append_pair("model", &settings.model)
-            .append_pair("encoding", "mulaw")
-            .append_pair("sample_rate", "8000")
+            .extend_pairs(deepgram_format(settings.format))
             .extend_pairs(THRESHOLDS)
             .append_pair("tag", &settings.call_id);
         if settings.model.ends_with("multi") {
@@ -77,7 +76,7 @@ impl Protocol for Conversation {
     }
 
     async fn converse(&mut self, line: &mut Line, sink: &mut Sink, stream: &mut Stream) -> End {
-        self.feed = Feed::default();
+        self.feed = Feed::new(line.settings.format);
         self.unanswered = 0;
         self.connected_by = Some(clock::now() + CONNECTED_TIMEOUT);
         let end = self.exchange(line, sink, stream).await;
@@ -144,7 +143,7 @@ impl Conversation {
             self.unanswered += audio.len();
             socket::send(sink, Message::Binary(audio)).await?;
         }
-        if self.unanswered > UNANSWERED_MAX {
+        if line.settings.format.duration_of(self.unanswered) > UNANSWERED_MAX {
             return Err(End::Lost("nothing was said about 6 s of audio".into()));
         }
         Ok(())

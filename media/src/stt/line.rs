@@ -52,10 +52,10 @@ pub fn open(settings: Settings, protocol: impl Protocol, decides_turns: bool) ->
     let (commands, command_rx) = mpsc::channel(256);
     let (event_tx, events) = mpsc::channel(64);
     let line = Line {
+        replay: Replay::new(settings.format),
         settings,
         commands: command_rx,
         outbox: Outbox::new(event_tx),
-        replay: Replay::default(),
         opened_at: None,
         lost: None,
     };

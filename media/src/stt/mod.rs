@@ -18,6 +18,8 @@ use mesh::Pii;
 use tokio::sync::mpsc;
 use url::Url;
 
+use crate::audio::{Encoding, Format};
+
 /// How the call is listened to, and where.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -31,12 +33,14 @@ pub struct Settings {
     pub language: String,
     /// For correlation in the vendor's logs.
     pub call_id: String,
+    /// The call's format.
+    pub format: Format,
 }
 
 /// What the session sends.
 #[derive(Debug)]
 pub enum Command {
-    /// The caller's audio as the carrier sent it: mu-law, 8 kHz.
+    /// The caller's audio as the carrier sent it, in the call's format.
     Audio(Bytes),
     /// The caller seems to have stopped: give the final transcript of the audio before it. Kept until it is answered; a
     /// transcriber that decides turns ignores it.
@@ -123,4 +127,13 @@ impl Transcriber for ByModel {
             deepgram::Deepgram.open(settings)
         }
     }
+}
+
+/// Deepgram's names of a format, for the query.
+fn deepgram_format(format: Format) -> [(&'static str, String); 2] {
+    let encoding = match format.encoding() {
+        Encoding::Mulaw => "mulaw",
+        Encoding::PcmS16le => "linear16",
+    };
+    [("encoding", encoding.to_owned()), ("sample_rate", format.sample_rate_hz().to_string())]
 }

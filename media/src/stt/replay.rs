@@ -8,21 +8,20 @@ use std::{
 use bytes::{Buf, Bytes};
 
 use super::Command;
+use crate::audio::Format;
 
-/// Bytes of mu-law at 8 kHz in a second.
-const BYTES_A_SECOND: u64 = 8000;
 /// Audio kept for a replay; older audio is dropped and lost to the transcript.
-const KEPT_MAX: u64 = 20 * BYTES_A_SECOND;
-/// Longer audio is sent in pieces of this many bytes: 100 ms.
-const PIECE_MAX: usize = 800;
-/// The vendor takes audio 1.25 times as fast as it is spoken: a byte in 100 us.
-const SENDING_A_BYTE: Duration = Duration::from_micros(100);
+const KEPT_MAX: Duration = Duration::from_secs(20);
+/// Longer audio is sent in pieces of this length.
+const PIECE_MAX: Duration = Duration::from_millis(100);
+/// The vendor takes audio 1.25 times as fast as it is spoken.
+const SPEED_PERCENT: u32 = 125;
 /// How far sending may be ahead of that rate: half a second of audio, since frames arrive in small bursts.
 const AHEAD_MAX: Duration = Duration::from_millis(400);
 /// How often a backlog is drained.
 pub const REPLAY_TICK: Duration = Duration::from_millis(20);
 /// An answer to a finalize may end this much before the audio that it was asked for.
-const ANSWER_TOLERANCE: u64 = BYTES_A_SECOND / 10;
+const ANSWER_TOLERANCE: Duration = Duration::from_millis(100);
 
 /// What may be sent now.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,6 +35,7 @@ pub enum Due {
 /// Positions are bytes of the call's audio, from the first.
 #[derive(Debug, Default)]
 pub struct Replay {
+    format: Format,
     kept: VecDeque<Bytes>,
     /// Position of the first byte kept.
     kept_from: u64,
@@ -59,23 +59,28 @@ pub struct Replay {
     settled: u64,
 }
 
-fn duration_of(bytes: u64) -> Duration {
-    Duration::from_micros(bytes * 1_000_000 / BYTES_A_SECOND)
-}
-
-fn bytes_of(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).saturating_mul(BYTES_A_SECOND) / 1_000_000
-}
-
 impl Replay {
+    /// Nothing yet, of audio in this format.
+    pub fn new(format: Format) -> Self {
+        Self { format, ..Self::default() }
+    }
+
+    fn duration_of(&self, bytes: u64) -> Duration {
+        self.format.duration_of(usize::try_from(bytes).unwrap_or(usize::MAX))
+    }
+
+    fn bytes_of(&self, duration: Duration) -> u64 {
+        self.format.bytes_of(duration) as u64
+    }
+
     /// Adds audio of the caller.
     pub fn push(&mut self, mut audio: Bytes) {
         while !audio.is_empty() {
-            let piece = audio.split_to(audio.len().min(PIECE_MAX));
+            let piece = audio.split_to(audio.len().min(self.format.bytes_of(PIECE_MAX)));
             self.kept_to += piece.len() as u64;
             self.kept.push_back(piece);
         }
-        while self.kept_to - self.kept_from > KEPT_MAX {
+        while self.kept_to - self.kept_from > self.bytes_of(KEPT_MAX) {
             self.drop_first();
         }
     }
@@ -104,7 +109,7 @@ impl Replay {
     }
 
     fn even_after(&self, bytes: usize, now: Instant) -> Instant {
-        let sending = SENDING_A_BYTE * u32::try_from(bytes).unwrap_or(u32::MAX);
+        let sending = self.format.duration_of(bytes) * 100 / SPEED_PERCENT;
         self.even_at.map_or(now, |at| at.max(now)) + sending
     }
 
@@ -136,7 +141,7 @@ impl Replay {
 
     /// A point of the present socket's clock on the call's audio clock; nothing lies after what was sent.
     pub fn to_call(&self, offset: Duration) -> Duration {
-        let mut left = bytes_of(offset).saturating_sub(self.silent);
+        let mut left = self.bytes_of(offset).saturating_sub(self.silent);
         let mut from = self.base;
         for &(after, length) in &self.silences {
             let before = after.saturating_sub(from);
@@ -146,15 +151,16 @@ impl Replay {
             left = (left - before).saturating_sub(length);
             from = from.max(after);
         }
-        duration_of(from.saturating_add(left).min(self.sent_to))
+        self.duration_of(from.saturating_add(left).min(self.sent_to))
     }
 
     /// The transcript up to `end`, on the call's clock, is settled: its audio is not needed again. `over`: it may answer
     /// a finalize.
     pub fn settle(&mut self, end: Duration, over: bool) {
-        self.settled = self.settled.max(bytes_of(end).min(self.sent_to));
+        self.settled = self.settled.max(self.bytes_of(end).min(self.sent_to));
         if over {
-            self.finalize = self.finalize.filter(|after| self.settled + ANSWER_TOLERANCE < *after);
+            let answered_to = self.settled + self.bytes_of(ANSWER_TOLERANCE);
+            self.finalize = self.finalize.filter(|after| answered_to < *after);
         }
         while let Some((_, length)) = self.silences.pop_front_if(|(after, _)| *after < self.settled) {
             self.silent += length;
@@ -173,7 +179,7 @@ impl Replay {
 
     /// How much of the call's audio was sent and is not settled.
     pub fn unsettled(&self) -> Duration {
-        duration_of(self.sent_to.saturating_sub(self.settled.max(self.base)))
+        self.duration_of(self.sent_to.saturating_sub(self.settled.max(self.base)))
     }
 
     /// Takes a command of the session.

@@ -7,6 +7,7 @@ use mesh::Pii;
 use tokio::sync::mpsc;
 use url::Url;
 
+use crate::audio::Format;
 pub use crate::playout::heard::Word;
 
 /// One attempt at speaking an epoch's text; a synthesis that breaks off is taken again with the next number.
@@ -33,6 +34,8 @@ pub struct Settings {
     pub language: String,
     /// For correlation in the vendor's logs.
     pub call_id: String,
+    /// The call's format.
+    pub format: Format,
 }
 
 /// What the session asks for.
@@ -64,7 +67,7 @@ pub enum Event {
     Audio {
         /// Which.
         take: Take,
-        /// mu-law, 8 kHz, any length.
+        /// Of any length.
         payload: Bytes,
     },
     /// Word times, from the start of the take's audio.

@@ -5,8 +5,6 @@
 
 use std::collections::VecDeque;
 
-use crate::vad::ulaw::DECODED;
-
 /// The level of digital silence, in dBFS; nothing is below it.
 pub const SILENCE_DB: f32 = -96.0;
 
@@ -66,8 +64,8 @@ impl Level {
         Self::default()
     }
 
-    /// Takes the next 20 ms of mu-law; its level in dBFS.
-    pub fn push(&mut self, frame: &[u8]) -> f32 {
+    /// Takes the next 20 ms of samples; their level in dBFS.
+    pub fn push(&mut self, frame: &[i16]) -> f32 {
         let db = dbfs(frame);
         if self.recent.len() == RECENT_FRAMES {
             self.recent.pop_front();
@@ -131,12 +129,12 @@ impl Level {
     }
 }
 
-/// The level of some mu-law sound in dBFS; -96 for silence and for nothing.
-pub fn dbfs(frame: &[u8]) -> f32 {
+/// The level of some samples in dBFS; -96 for silence and for nothing.
+pub fn dbfs(frame: &[i16]) -> f32 {
     if frame.is_empty() {
         return SILENCE_DB;
     }
-    let energy: f64 = frame.iter().map(|code| f64::from(DECODED[usize::from(*code)]).powi(2)).sum();
+    let energy: f64 = frame.iter().map(|sample| f64::from(*sample).powi(2)).sum();
     let mean = energy / frame.len() as f64 / (32768.0 * 32768.0);
     (10.0 * mean.log10()).max(f64::from(SILENCE_DB)) as f32
 }

@@ -30,6 +30,10 @@ const COVER_TOLERANCE: Duration = Duration::from_millis(250);
 const CATCH_UP: Duration = Duration::from_millis(2500);
 /// The longest wait for such words after the end of speech: with the first filler behind it no silence is over 4 s.
 const BEHIND_DELAY_MAX: Duration = Duration::from_millis(2900);
+/// The carriers' usual message.
+const FRAME: Duration = Duration::from_millis(20);
+/// The longest message that the end of a turn waits for: an outlier is not waited for in all turns.
+const LAG_MAX: Duration = Duration::from_millis(80);
 /// Sound that goes on for this long after the caller's newest words, and brings no more, is noise.
 const STALE_WORDS: Duration = Duration::from_millis(2500);
 /// Speech without a word for this long over a held floor is noise.
@@ -204,6 +208,8 @@ pub struct TurnTaker {
     words_over: bool,
     /// Words may come late until then.
     behind_until: Option<Instant>,
+    /// How late speech that goes on is heard of: the carrier gathers so much of it beyond a frame.
+    lag: Duration,
     /// A floor that sound had taken was given back: until the caller's words are heard, sound alone does not take it
     /// again. Without this an echo or a noise that goes on would cut us off at every word.
     sound_doubted: bool,
@@ -245,6 +251,7 @@ impl TurnTaker {
             newest_words: None,
             words_over: false,
             behind_until: None,
+            lag: Duration::ZERO,
             sound_doubted: false,
             loudest: [None; 2],
             quiet_at: None,
@@ -350,6 +357,11 @@ impl TurnTaker {
                 self.held.map_or_else(turn, |held| Some(self.give_back_at(held)))
             }
         }
+    }
+
+    /// The caller's audio comes in messages of this length: a pause is not over for us before the message is.
+    pub fn audio_comes_in(&mut self, length: Duration) {
+        self.lag = self.lag.max(length.saturating_sub(FRAME).min(LAG_MAX));
     }
 
     /// True while an answer must not begin because the caller has begun to speak.
@@ -624,6 +636,7 @@ impl TurnTaker {
     /// When the turn is over if nothing more happens.
     fn end_of_turn_at(&self, at: Instant, offset: Duration) -> Instant {
         let config = &self.config;
+        let at = at + self.lag;
         let longest = config.endpointing_delay_max;
         // What the transcriber hears again ends no turn before its time, and no later than the longest silence allows.
         let behind = self.behind_until.map(|until| until.min(at + BEHIND_DELAY_MAX.max(longest)));

@@ -353,6 +353,20 @@ fn too_few_words_before_a_false_barge_in_are_kept_and_it_does_not_spin() {
 }
 
 #[test]
+fn a_carrier_that_gathers_audio_is_waited_for() {
+    let end_of_turn = |message_ms| {
+        let mut rig = Rig::new();
+        rig.taker.audio_comes_in(ms(message_ms));
+        rig.started(80, 0);
+        rig.ended(1100, 1000);
+        rig.taker.wake_at().map(|at| at - rig.t)
+    };
+    let usual = end_of_turn(20).unwrap();
+    assert_eq!(end_of_turn(100), Some(usual + ms(80)));
+    assert_eq!(end_of_turn(1000), Some(usual + ms(80)), "but not for what was held up once");
+}
+
+#[test]
 fn the_gap_before_new_speech_does_not_end_a_turn_that_goes_on() {
     let mut rig = Rig::new();
     rig.taker.config.endpointing_delay_open = ms(1200);

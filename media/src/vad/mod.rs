@@ -16,7 +16,6 @@ pub mod silero;
 mod stream;
 #[cfg(test)]
 mod tests;
-pub mod ulaw;
 mod worker;
 
 use std::path::PathBuf;

@@ -6,7 +6,6 @@ use super::{
     inbox::{Desk, Waiting},
     outbox::{Outbox, Reading},
     port::CHUNK_SAMPLES,
-    ulaw,
 };
 
 /// One call's audio in, its readings out. Dropping it frees its place in the pool.
@@ -33,17 +32,6 @@ impl VadStream {
             if self.filled == CHUNK_SAMPLES {
                 self.send();
             }
-        }
-    }
-
-    /// Like [`VadStream::submit`], of samples in mu-law.
-    pub fn submit_mulaw(&mut self, codes: &[u8]) {
-        for codes in codes.chunks(CHUNK_SAMPLES) {
-            let mut samples = [0; CHUNK_SAMPLES];
-            for (sample, code) in samples.iter_mut().zip(codes) {
-                *sample = ulaw::DECODED[usize::from(*code)];
-            }
-            self.submit(&samples[..codes.len()]);
         }
     }
 

@@ -8,8 +8,7 @@ use std::{
 
 use super::{
     port::{Chunk, SpeechProbability},
-    reference::{alone, prompts},
-    silero::Silero,
+    reference::prompts,
     *,
 };
 
@@ -79,20 +78,6 @@ async fn calls_get_the_readings_of_their_own_sound() {
             assert_eq!((reading.end_offset, reading.end_ms()), (256 * (n as u64 + 1), 32 * (n as u64 + 1)));
             assert!((reading.probability - prompt.probabilities[n]).abs() < 1e-4, "{} {n}", prompt.file);
         }
-    }
-}
-
-#[tokio::test]
-async fn mu_law_is_read_as_it_sounds() {
-    let pool = Pool::start(&Config::default(), 1).unwrap();
-    let codes: [u8; 512] = std::array::from_fn(|i| (i * 37 % 251) as u8);
-    let sound = codes.map(|code| f32::from(ulaw::DECODED[usize::from(code)]) / 32768.0);
-    let expected = alone(&mut Silero::new(), sound.as_chunks().0);
-    let mut stream = pool.open().unwrap();
-    stream.submit_mulaw(&codes[..300]);
-    stream.submit_mulaw(&codes[300..]);
-    for expected in expected {
-        assert_eq!(next(&mut stream).await.unwrap().probability, expected);
     }
 }
 

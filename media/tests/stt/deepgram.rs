@@ -65,6 +65,7 @@ impl Stage for Rehearsed {
             model: self.model.into(),
             language: "en".into(),
             call_id: "call-1".into(),
+            format: media::audio::Format::MULAW_8K,
         }
     }
 

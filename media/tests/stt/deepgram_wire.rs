@@ -21,6 +21,7 @@ fn settings(server: &Raw, language: &str) -> Settings {
         model: "nova-3".into(),
         language: language.into(),
         call_id: "CA 1".into(),
+        format: media::audio::Format::MULAW_8K,
     }
 }
 

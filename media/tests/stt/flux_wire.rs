@@ -23,6 +23,7 @@ fn settings(server: &Raw, model: &str) -> Settings {
         model: model.into(),
         language: "hi-IN".into(),
         call_id: "CA 1".into(),
+        format: media::audio::Format::MULAW_8K,
     }
 }
 

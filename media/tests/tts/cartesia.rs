@@ -62,6 +62,7 @@ impl Stage for Rehearsed {
             model: "sonic-3.5".into(),
             language: "en-IN".into(),
             call_id: "call-1".into(),
+            format: media::audio::Format::MULAW_8K,
         }
     }
 

@@ -23,6 +23,7 @@ fn open_at(server: &Raw) -> Session {
         model: "sonic-3.5".into(),
         language: "hi-IN".into(),
         call_id: "CA-1".into(),
+        format: media::audio::Format::MULAW_8K,
     })
 }
 

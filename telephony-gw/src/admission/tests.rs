@@ -17,7 +17,7 @@ fn announced(n: u8) -> Announced {
     Announced {
         context: Arc::new(CallContext { call_id: format!("call-{n}"), ..CallContext::default() }),
         call_sid: format!("CA{n}"),
-        account_sid: "AC".into(),
+        account_sid: Some("AC".into()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The gateway from outside: its router, its media socket, and a media role that the test plays.
 
 mod calls;
+mod exotel;
 mod refusals;
 mod webhooks;
 
@@ -276,7 +277,7 @@ impl RoutingService for FakeRouting {
         request: tonic::Request<ResolveNumberRequest>,
     ) -> Result<Response<ResolveNumberResponse>, Status> {
         match request.into_inner().number.as_str() {
-            NUMBER => Ok(Response::new(ResolveNumberResponse {
+            NUMBER | "+918047100100" => Ok(Response::new(ResolveNumberResponse {
                 tenant: "tenants/demo".into(),
                 agent: "tenants/demo/agents/front-desk".into(),
                 agent_version: 3,

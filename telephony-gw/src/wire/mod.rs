@@ -1,5 +1,7 @@
 //! CORE. What a carrier says over a media WebSocket and what it is told, whatever its dialect.
 
+pub mod exotel;
+mod field;
 pub mod twilio;
 
 use std::{borrow::Cow, time::Duration};
@@ -16,7 +18,7 @@ pub trait Wire: Send {
     fn decode<'a>(&mut self, text: &'a str) -> Result<Event<'a>, ProtocolError>;
 
     /// Writes a command as one text message. Only after `start` was read: before it the stream has no name.
-    fn encode(&self, command: &Command) -> String;
+    fn encode(&mut self, command: &Command) -> String;
 
     /// How this carrier wants to be played to.
     fn playout(&self) -> Playout;
@@ -50,8 +52,10 @@ pub enum Event<'a> {
         /// Its name, as it was sent.
         name: Cow<'a, str>,
     },
-    /// The media stream is over.
+    /// The media stream is over, and so is the call.
     Stop,
+    /// The media stream is over; the call may come back with another.
+    StreamOver,
     /// Nothing that matters here: ignored and counted.
     Unknown,
 }

@@ -1,12 +1,15 @@
 //! CORE. Twilio's Media Streams dialect.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use serde::{Deserialize, Deserializer, de::Visitor};
+use serde::Deserialize;
 
-use super::{Command, Event, Format, Media, Playout, ProtocolError, Start, Wire};
+use super::{
+    Command, Event, Format, Media, Playout, ProtocolError, Start, Wire,
+    field::{Number, key, plain},
+};
 
 /// One Twilio media stream.
 #[derive(Debug, Default)]
@@ -43,7 +46,7 @@ impl Wire for Twilio {
         }
     }
 
-    fn encode(&self, command: &Command) -> String {
+    fn encode(&mut self, command: &Command) -> String {
         // A stream SID was accepted from the carrier's own JSON; it is checked there to need no escaping here.
         let sid = self.stream_sid.as_deref().unwrap_or_default();
         match command {
@@ -79,10 +82,6 @@ impl Twilio {
         if message.stream_sid.as_ref().is_some_and(|outer| *outer != start.stream_sid) {
             return Err(ProtocolError::WrongStream);
         }
-        let plain = |sid: &str| {
-            (1..=128).contains(&sid.len())
-                && sid.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-        };
         if !plain(&start.stream_sid) {
             return Err(ProtocolError::Missing("a stream sid of letters and digits"));
         }
@@ -124,11 +123,7 @@ fn media<'a>(media: WireMedia<'_>) -> Result<Event<'a>, ProtocolError> {
 }
 
 fn dtmf<'a>(dtmf: &WireDtmf<'_>) -> Event<'a> {
-    let mut chars = dtmf.digit.chars();
-    match (chars.next().map(|c| c.to_ascii_uppercase()), chars.next()) {
-        (Some(digit @ ('0'..='9' | '*' | '#' | 'A'..='D')), None) => Event::Dtmf { digit },
-        _ => Event::Unknown,
-    }
+    key(&dtmf.digit).map_or(Event::Unknown, |digit| Event::Dtmf { digit })
 }
 
 #[derive(Deserialize)]
@@ -191,31 +186,6 @@ struct WireDtmf<'a> {
 struct WireMark<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,
-}
-
-/// A number that the carrier writes as a string, or as a number.
-struct Number(u64);
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl Visitor<'_> for Either {
-            type Value = Number;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a whole number, bare or in a string")
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Number, E> {
-                Ok(Number(value))
-            }
-
-            fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Number, E> {
-                value.parse().map(Number).map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(Either)
-    }
 }
 
 #[cfg(test)]

@@ -9,10 +9,13 @@
 //! report read it.
 
 pub mod anthropic;
+pub mod carrier;
 pub mod cartesia;
 pub mod clock;
+pub mod conformance;
 pub mod deepgram;
 pub mod events;
+pub mod exotel;
 pub mod faults;
 pub mod loopback;
 pub mod recordings;

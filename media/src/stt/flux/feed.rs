@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
-/// The vendor's model thinks in steps of 80 ms.
-const PIECE: usize = 640;
+use crate::audio::Format;
+
+/// The vendor's model thinks in steps of this.
+const PIECE: Duration = Duration::from_millis(80);
 /// Audio waits no longer than this for the rest of its piece.
 const WAIT_MAX: Duration = Duration::from_millis(100);
 /// The vendor's time is the audio's: a turn in which the audio stops would never end.
 const GAP_MAX: Duration = Duration::from_millis(500);
-/// As long as that gap.
-const SILENCE: Bytes = Bytes::from_static(&[0xFF; 4000]);
 
 /// What is to be sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +25,7 @@ pub enum Out {
 /// The audio on its way to one socket.
 #[derive(Debug, Default)]
 pub struct Feed {
+    format: Format,
     gathered: BytesMut,
     /// Since when some of it waits.
     waits_since: Option<Instant>,
@@ -34,6 +35,11 @@ pub struct Feed {
 }
 
 impl Feed {
+    /// Nothing yet, of audio in this format.
+    pub fn new(format: Format) -> Self {
+        Self { format, ..Self::default() }
+    }
+
     /// Adds audio.
     pub fn push(&mut self, audio: &[u8], now: Instant) {
         self.gathered.extend_from_slice(audio);
@@ -48,8 +54,9 @@ impl Feed {
 
     /// The next thing to be sent by now.
     pub fn poll(&mut self, now: Instant) -> Option<Out> {
-        if self.gathered.len() >= PIECE {
-            let piece = self.gathered.split_to(PIECE).freeze();
+        let piece = self.format.bytes_of(PIECE);
+        if self.gathered.len() >= piece {
+            let piece = self.gathered.split_to(piece).freeze();
             self.waits_since = self.fed_at.filter(|_| !self.gathered.is_empty());
             return Some(Out::Audio(piece));
         }
@@ -60,7 +67,8 @@ impl Feed {
             return Some(Out::Audio(self.gathered.split().freeze()));
         }
         self.fed_at = Some(now);
-        Some(Out::Silence(SILENCE))
+        let silence = vec![self.format.silence(); self.format.bytes_of(GAP_MAX)];
+        Some(Out::Silence(silence.into()))
     }
 
     /// When there will be something to send even if no audio comes.

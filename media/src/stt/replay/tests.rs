@@ -80,12 +80,12 @@ fn audio_beyond_the_limit_drops_the_oldest_and_the_clock_goes_on() {
     let mut replay = Replay::default();
     (0..1200).for_each(|_| replay.push(frame()));
     replay.reconnected();
-    assert_eq!(drain(&mut replay, t).0, KEPT_MAX);
+    assert_eq!(drain(&mut replay, t).0, replay.bytes_of(KEPT_MAX));
     assert_eq!(replay.to_call(Duration::ZERO), Duration::from_secs(4));
     replay.reconnected();
     assert!(replay.due(t).is_some());
     (0..500).for_each(|_| replay.push(frame()));
-    assert_eq!(drain(&mut replay, t).0, KEPT_MAX);
+    assert_eq!(drain(&mut replay, t).0, replay.bytes_of(KEPT_MAX));
     assert_eq!(replay.to_call(Duration::from_secs(100)), Duration::from_secs(34));
 }
 
@@ -141,9 +141,12 @@ proptest! {
 
     /// Through any losses of the socket, every byte is settled once, in order.
     #[test]
-    fn losses_neither_repeat_nor_lose(steps in prop::collection::vec((1..40usize, 0..100u64, any::<bool>()), 1..30)) {
+    fn losses_neither_repeat_nor_lose(
+        format in prop::sample::select(vec![Format::MULAW_8K, Format::PCM_16K]),
+        steps in prop::collection::vec((1..40usize, 0..100u64, any::<bool>()), 1..30),
+    ) {
         let mut now = origin();
-        let mut replay = Replay::default();
+        let mut replay = Replay::new(format);
         replay.reconnected();
         let (mut next, mut heard, mut on_socket) = (0u32, Vec::new(), Vec::new());
         for (frames, settle_percent, lost) in steps {
@@ -157,9 +160,10 @@ proptest! {
                     on_socket.extend_from_slice(&audio);
                 }
             }
-            let settle = on_socket.len() as u64 * settle_percent / 100;
+            let samples = (on_socket.len() / format.sample_bytes()) as u64 * settle_percent / 100;
+            let settle = samples * format.sample_bytes() as u64;
             heard.extend(on_socket.drain(..usize::try_from(settle).unwrap()));
-            let end = duration_of(heard.len() as u64);
+            let end = replay.duration_of(heard.len() as u64);
             replay.settle(end, false);
             if lost {
                 replay.reconnected();

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
+    audio::Encoding,
     socket::primary_language,
     tts::{Settings, Word},
 };
@@ -22,7 +23,7 @@ pub enum Incoming {
     Chunk {
         /// Whose.
         context_id: String,
-        /// mu-law, 8 kHz.
+        /// In the format that was asked for.
         payload: Bytes,
     },
     /// Word times.
@@ -86,7 +87,14 @@ pub fn generation(settings: &Settings, context_id: &str, transcript: &str, more:
         "language": primary_language(&settings.language),
         "continue": more,
         "max_buffer_delay_ms": 0,
-        "output_format": {"container": "raw", "encoding": "pcm_mulaw", "sample_rate": 8000},
+        "output_format": {
+            "container": "raw",
+            "encoding": match settings.format.encoding() {
+                Encoding::Mulaw => "pcm_mulaw",
+                Encoding::PcmS16le => "pcm_s16le",
+            },
+            "sample_rate": settings.format.sample_rate_hz(),
+        },
         "add_timestamps": true,
         "use_normalized_timestamps": false,
     })

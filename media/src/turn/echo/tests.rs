@@ -3,7 +3,7 @@ use proptest::{collection::vec, prelude::*};
 use super::{Echo, THRESHOLD, WINDOW_SLOTS_MAX, WINDOW_SLOTS_MIN, echo_score};
 use crate::turn::level::{
     SILENCE_DB, dbfs,
-    tests::{factor, prompt, to_ulaw},
+    tests::{factor, over_telephone, prompt},
 };
 
 /// Samples of a slot.
@@ -24,7 +24,7 @@ const PROMPTS: [&str; 10] = [
 ];
 fn envelope(samples: &[f32]) -> Vec<f32> {
     let frames = samples.chunks(FRAME);
-    frames.map(|frame| dbfs(&frame.iter().copied().map(to_ulaw).collect::<Vec<_>>())).collect()
+    frames.map(|frame| dbfs(&frame.iter().copied().map(over_telephone).collect::<Vec<_>>())).collect()
 }
 
 /// White noise of a level in dBFS, from a generator of its own so that a run repeats.

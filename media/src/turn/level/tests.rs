@@ -3,6 +3,7 @@ use std::path::Path;
 use proptest::{collection::vec, prelude::*};
 
 use super::{Level, SILENCE_DB, Strength, dbfs};
+use crate::audio::mulaw::DECODED;
 
 const SOUNDS: &str = "/usr/share/asterisk/sounds/en_US_f_Allison";
 const PROMPTS: [&str; 8] = [
@@ -27,13 +28,14 @@ pub(in crate::turn) fn prompt(name: &str, seconds: usize) -> Vec<f32> {
     reader.into_samples::<i16>().take(8000 * seconds).map(|sample| f32::from(sample.unwrap())).collect()
 }
 
-/// The code for a sample.
-pub(in crate::turn) fn to_ulaw(sample: f32) -> u8 {
+/// A sample as mu-law lets it through.
+pub(in crate::turn) fn over_telephone(sample: f32) -> i16 {
     let sample = sample.round().clamp(-32635.0, 32635.0) as i32;
     let sign = if sample < 0 { 0x80 } else { 0 };
     let biased = sample.abs() + 132;
     let exponent = 24 - biased.leading_zeros() as i32;
-    !(sign | (exponent << 4) as u8 | ((biased >> (exponent + 3)) & 0x0f) as u8)
+    let code = !(sign | (exponent << 4) as u8 | ((biased >> (exponent + 3)) & 0x0f) as u8);
+    DECODED[usize::from(code)]
 }
 
 /// A level as a factor of samples.
@@ -42,13 +44,13 @@ pub(in crate::turn) fn factor(db: f32) -> f32 {
 }
 
 /// The 20 ms frames of a prompt, `gain_db` louder.
-fn frames(name: &str, gain_db: f32) -> Vec<Vec<u8>> {
+fn frames(name: &str, gain_db: f32) -> Vec<Vec<i16>> {
     let gain = factor(gain_db);
-    let codes: Vec<u8> = prompt(name, 20).iter().map(|sample| to_ulaw(sample * gain)).collect();
-    codes.chunks(160).map(<[u8]>::to_vec).collect()
+    let heard: Vec<i16> = prompt(name, 20).iter().map(|sample| over_telephone(sample * gain)).collect();
+    heard.chunks(160).map(<[i16]>::to_vec).collect()
 }
 
-fn caller_of(frames: &[Vec<u8>]) -> Level {
+fn caller_of(frames: &[Vec<i16>]) -> Level {
     let mut level = Level::new();
     for frame in frames {
         let db = level.push(frame);
@@ -62,11 +64,11 @@ fn caller_of(frames: &[Vec<u8>]) -> Level {
 #[test]
 fn levels_are_in_dbfs() {
     assert_eq!(dbfs(&[]), SILENCE_DB);
-    assert_eq!(dbfs(&[0xff; 160]), SILENCE_DB);
-    assert!((dbfs(&[0x80; 160]) - -0.17).abs() < 0.01, "the loudest code");
-    assert!((dbfs(&[0x7e; 160]) - -72.2).abs() < 0.1, "the softest");
+    assert_eq!(dbfs(&[0; 160]), SILENCE_DB);
+    assert!((dbfs(&[DECODED[0x80]; 160]) - -0.17).abs() < 0.01, "the loudest code");
+    assert!((dbfs(&[DECODED[0x7e]; 160]) - -72.2).abs() < 0.1, "the softest");
     let half = 20.0 * (16764f32 / 32768.0).log10();
-    assert!((dbfs(&[to_ulaw(16764.0); 160]) - half).abs() < 0.3);
+    assert!((dbfs(&[over_telephone(16764.0); 160]) - half).abs() < 0.3);
 }
 
 #[test]
@@ -91,16 +93,16 @@ fn the_callers_level_is_that_of_the_syllables() {
 fn without_a_known_level_the_floor_decides() {
     let mut level = Level::new();
     assert_eq!(level.onset_strength(10), Strength::Weak, "nothing was heard");
-    (0..10).for_each(|_| _ = level.push(&[to_ulaw(1600.0); 160]));
+    (0..10).for_each(|_| _ = level.push(&[over_telephone(1600.0); 160]));
     assert_eq!(level.onset_strength(10), Strength::Strong, "-26 dBFS");
-    (0..10).for_each(|_| _ = level.push(&[to_ulaw(400.0); 160]));
+    (0..10).for_each(|_| _ = level.push(&[over_telephone(400.0); 160]));
     assert_eq!(level.onset_strength(10), Strength::Weak, "-38 dBFS");
 }
 
 #[test]
 fn a_click_does_not_make_an_onset_strong() {
     let mut level = caller_of(&frames("demo-instruct", 0.0));
-    (0..12).for_each(|n| _ = level.push(&[if n == 6 { 0x80 } else { 0xff }; 160]));
+    (0..12).for_each(|n| _ = level.push(&[if n == 6 { DECODED[0x80] } else { 0 }; 160]));
     assert_ne!(level.onset_strength(12), Strength::Strong);
 }
 
@@ -145,7 +147,7 @@ fn own_onsets_are_strong_and_echoes_weak() {
 proptest! {
     #[test]
     fn levels_stay_in_range_and_memory_bounded(
-        frames in vec(vec(any::<u8>(), 0..200), 0..80), speech in vec(-200f32..50.0, 0..700), onset in 0usize..100,
+        frames in vec(vec(any::<i16>(), 0..200), 0..80), speech in vec(-200f32..50.0, 0..700), onset in 0usize..100,
     ) {
         let mut level = Level::new();
         for frame in &frames {

@@ -44,7 +44,7 @@ fn a_whole_stream_is_read() {
 
 #[test]
 fn commands_are_written_as_the_carrier_wants_them() {
-    let wire = started();
+    let mut wire = started();
     let written = [
         Command::Media(Bytes::from_static(&[0xff, 0xff, 0x7f, 0x7f])),
         Command::Mark("u-1\"".into()),

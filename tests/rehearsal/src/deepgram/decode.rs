@@ -10,6 +10,8 @@ pub(super) enum Encoding {
     Linear8k,
     /// Little-endian, at 16 kHz.
     Linear16k,
+    /// Little-endian, at 24 kHz.
+    Linear24k,
 }
 
 impl Encoding {
@@ -22,6 +24,7 @@ impl Encoding {
             ("mulaw", 8000) => Ok(Some(Self::Mulaw)),
             ("linear16", 8000) => Ok(Some(Self::Linear8k)),
             ("linear16", 16_000) => Ok(Some(Self::Linear16k)),
+            ("linear16", 24_000) => Ok(Some(Self::Linear24k)),
             ("mulaw" | "linear16", _) => Err(format!("sample_rate: {rate} is not rehearsed for {encoding}")),
             _ => Err(format!("encoding: {encoding} is not rehearsed, use mulaw or linear16")),
         }
@@ -35,7 +38,7 @@ pub(super) struct Undecodable;
 #[derive(Debug)]
 pub(super) struct Decoder {
     encoding: Option<Encoding>,
-    /// The last samples at 16 kHz, for the filter before every second one is dropped.
+    /// The last samples at a higher rate, for the filter before all but some are dropped.
     rest: Vec<i16>,
 }
 
@@ -50,22 +53,26 @@ impl Decoder {
             Encoding::Linear8k => linear(audio),
             Encoding::Linear16k => {
                 self.rest.extend(linear(audio)?);
-                Ok(self.halve())
+                Ok(self.lower(2, &[1, 2, 1]))
+            }
+            Encoding::Linear24k => {
+                self.rest.extend(linear(audio)?);
+                Ok(self.lower(3, &[1, 2, 3, 2, 1]))
             }
         }
     }
 
-    /// Every second sample, of a low-passed signal: 1/4, 1/2, 1/4.
-    fn halve(&mut self) -> Vec<i16> {
-        let count = self.rest.len().saturating_sub(1) / 2;
-        let mixed = self.rest.windows(3).step_by(2).map(|three| {
+    /// One sample of `factor`, of a signal low-passed with these weights.
+    fn lower(&mut self, factor: usize, weights: &[i32]) -> Vec<i16> {
+        let total: i32 = weights.iter().sum();
+        let mixed = self.rest.windows(weights.len()).step_by(factor).map(|window| {
             let sum: i32 =
-                [1, 2, 1].iter().zip(three).map(|(weight, sample)| weight * i32::from(*sample)).sum();
-            (sum / 4) as i16
+                weights.iter().zip(window).map(|(weight, sample)| weight * i32::from(*sample)).sum();
+            (sum / total) as i16
         });
-        let halved: Vec<i16> = mixed.collect();
-        self.rest.drain(..2 * count);
-        halved
+        let lowered: Vec<i16> = mixed.collect();
+        self.rest.drain(..factor * lowered.len());
+        lowered
     }
 }
 

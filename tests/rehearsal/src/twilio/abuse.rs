@@ -10,14 +10,13 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::call::sid;
-use super::mulaw::{self, FRAME_SAMPLES};
-use super::plan::Plan;
-use super::signature;
-use super::socket::{self, Arrival, Received, Socket};
 use super::twiml::{self, Method, Verb};
-use super::webhook::{AskError, Webhook};
 use super::wire::Writer;
+use super::{flow, signature};
+use crate::carrier::mulaw::{self, FRAME_SAMPLES};
+use crate::carrier::socket::{self, Arrival, Received, Socket};
+use crate::carrier::webhook::{AskError, Webhook};
+use crate::carrier::{Plan, sid};
 use crate::clock;
 
 /// The length of the message of [`Abuse::Oversized`].
@@ -201,7 +200,7 @@ impl Offer {
     /// Opens a media WebSocket at `url`, honestly signed, and says nothing.
     pub async fn open(&self, url: &str) -> Result<RawStream, socket::Refused> {
         let signature = signature::sign(&self.auth_token, url, &[]);
-        let socket = socket::dial(&self.webhook, url, Some(&signature)).await?;
+        let socket = socket::dial(flow::request(&self.webhook, url, Some(&signature))?).await?;
         let (sink, stream) = socket.split();
         let (arrivals, reader) = socket::read(stream);
         let writer = Writer::new(&self.account_sid, &self.call_sid, &sid("MZ"));

@@ -6,6 +6,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::carrier::dialect::{Dialect, FromServer, Invalid};
+
 /// Writes the carrier's messages with their sequence numbers.
 #[derive(Debug)]
 pub struct Writer {
@@ -77,20 +79,6 @@ impl Writer {
     }
 }
 
-/// A message of the server.
-#[derive(Debug, PartialEq, Eq)]
-pub enum FromServer {
-    /// Mu-law sound of any length.
-    Media(Vec<u8>),
-    Mark(String),
-    Clear,
-}
-
-/// A message that the carrier drops, with what is wrong about it (warning 31951).
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0}")]
-pub struct Invalid(pub String);
-
 #[derive(Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase", deny_unknown_fields)]
 enum Message {
@@ -140,9 +128,46 @@ pub fn parse(text: &str, stream_sid: &str) -> Result<FromServer, Invalid> {
     Ok(parsed)
 }
 
-/// Whether sound begins with the header of a WAV file, which a caller would hear as noise.
-pub fn has_wav_header(sound: &[u8]) -> bool {
-    sound.starts_with(b"RIFF") && sound.get(8..12) == Some(b"WAVE")
+/// Twilio's messages on one stream.
+pub struct TwilioDialect {
+    writer: Writer,
+}
+
+impl TwilioDialect {
+    /// The messages of a new stream.
+    pub fn new(account_sid: &str, call_sid: &str, stream_sid: &str) -> Self {
+        Self { writer: Writer::new(account_sid, call_sid, stream_sid) }
+    }
+}
+
+impl Dialect for TwilioDialect {
+    fn connected(&mut self) -> String {
+        Writer::connected()
+    }
+
+    fn start(&mut self, parameters: &[(String, String)]) -> String {
+        self.writer.start(parameters)
+    }
+
+    fn media(&mut self, timestamp_ms: u64, sound: &[u8]) -> Option<String> {
+        Some(self.writer.media(timestamp_ms, sound))
+    }
+
+    fn dtmf(&mut self, key: char) -> String {
+        self.writer.dtmf(key)
+    }
+
+    fn mark(&mut self, name: &str) -> String {
+        self.writer.mark(name)
+    }
+
+    fn stop(&mut self, _: bool) -> String {
+        self.writer.stop()
+    }
+
+    fn parse(&mut self, text: &str) -> Result<FromServer, Invalid> {
+        parse(text, &self.writer.stream_sid)
+    }
 }
 
 #[cfg(test)]

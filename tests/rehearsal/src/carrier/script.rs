@@ -59,6 +59,11 @@ pub enum Step {
     HangUp {
         when: When,
     },
+    /// The carrier itself sends this text, in which `{sid}` stands for the stream.
+    Message {
+        text: String,
+        when: When,
+    },
 }
 
 impl Step {
@@ -66,13 +71,16 @@ impl Step {
     pub fn line_name(&self) -> Option<&str> {
         match self {
             Self::Say(line) => Some(&line.name),
-            Self::Press { .. } | Self::HangUp { .. } => None,
+            Self::Press { .. } | Self::HangUp { .. } | Self::Message { .. } => None,
         }
     }
 
     fn when(&self) -> When {
         match self {
-            Self::Say(Line { when, .. }) | Self::Press { when, .. } | Self::HangUp { when } => *when,
+            Self::Say(Line { when, .. })
+            | Self::Press { when, .. }
+            | Self::HangUp { when }
+            | Self::Message { when, .. } => *when,
         }
     }
 }
@@ -99,6 +107,7 @@ pub struct Tick {
     /// The line whose last audible sample lies in this frame.
     pub last_voiced: Option<usize>,
     pub key: Option<char>,
+    pub message: Option<String>,
     pub hang_up: Option<HangUp>,
 }
 
@@ -159,6 +168,7 @@ impl Script {
             first_voiced: None,
             last_voiced: None,
             key: None,
+            message: None,
             hang_up: None,
         };
         if matches!(self.state, State::Waiting) {
@@ -239,6 +249,7 @@ impl Script {
             Some(Step::Press { digits, .. }) => {
                 self.state = State::Pressing { keys: digits.chars().collect(), next: now };
             }
+            Some(Step::Message { text, .. }) => tick.message = Some(text),
             Some(Step::HangUp { .. }) => tick.hang_up = Some(HangUp::Scripted),
             None => {}
         }

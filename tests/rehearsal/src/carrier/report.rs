@@ -1,6 +1,6 @@
 //! What the carrier measured.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -26,7 +26,7 @@ impl Stamp {
 
 /// The call's clock: zero is the moment it was answered.
 #[derive(Clone, Copy)]
-pub(super) struct CallClock {
+pub(crate) struct CallClock {
     zero: Instant,
     zero_unix_us: i64,
 }
@@ -138,7 +138,7 @@ pub enum Ended {
     AgentSilent,
     /// [`Plan::max_duration`](super::Plan::max_duration) was over.
     MaxDuration,
-    /// `<Hangup/>`.
+    /// Twilio: `<Hangup/>`. Exotel: the server closed the stream, and the flow had nothing more to do.
     ServerHungUp,
     /// The TwiML had no verb left.
     TwimlEnded,
@@ -150,6 +150,10 @@ pub enum Ended {
     WebhookFailed { error: String },
     /// A document that cannot be run.
     BadTwiml { error: String },
+    /// An answer without a URL that can be dialled.
+    BadAnswer { error: String },
+    /// Exotel: the handshake failed twice.
+    StreamFailed,
     /// More documents than a call can need.
     TwimlLoop,
 }
@@ -207,6 +211,8 @@ pub struct StreamReport {
     pub media_bytes: u64,
     /// Messages that were dropped as invalid (31951).
     pub invalid_messages: u64,
+    /// What was wrong with them, each kind once.
+    pub invalid: BTreeSet<String>,
     /// Payloads that began with the header of a WAV file, and were heard as noise.
     pub wav_headers: u64,
 }
@@ -300,6 +306,8 @@ pub struct Report {
     pub marks: Vec<MarkReport>,
     pub turns: Vec<Turn>,
     pub warnings: Vec<Warning>,
+    /// How far the server was ahead of the play-out at most, in milliseconds of sound.
+    pub ahead_max_ms: u64,
     /// The caller's frames that left more than a frame's length later than the link has it: this machine was too busy
     /// for its times to count there. The first thousand.
     pub late: Vec<LateFrame>,
@@ -322,7 +330,7 @@ impl Report {
         self.streams.iter().map(|stream| stream.invalid_messages).sum()
     }
 
-    pub(super) fn new(call_sid: &str, placed: Stamp, answered: Stamp) -> Self {
+    pub(crate) fn new(call_sid: &str, placed: Stamp, answered: Stamp) -> Self {
         Self {
             call_sid: call_sid.to_owned(),
             placed,
@@ -337,6 +345,7 @@ impl Report {
             marks: Vec::new(),
             turns: Vec::new(),
             warnings: Vec::new(),
+            ahead_max_ms: 0,
             late: Vec::new(),
             overflow_bytes: 0,
             events_lost: 0,
@@ -346,7 +355,7 @@ impl Report {
     }
 
     /// Lays lines, clears and answers together.
-    pub(super) fn lay_turns(&mut self) {
+    pub(crate) fn lay_turns(&mut self) {
         let spoken: Vec<_> = self
             .lines
             .iter()

@@ -12,7 +12,8 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::call::{Leg, sid};
+use super::call::Leg;
+use super::dialect::{self, Dialect, FromServer};
 use super::mulaw::{self, FRAME_SAMPLES};
 use super::pacing::Pacer;
 use super::plan::Goodbye;
@@ -23,13 +24,14 @@ use super::report::{
 };
 use super::room::Microphone;
 use super::script::{HangUp, TICK};
-use super::socket::{self, Arrival, Received, Socket};
-use super::wire::{self, FromServer, Writer};
-use super::{signature, twiml};
+use super::socket::{self, Arrival, Received, Refused, Socket};
 use crate::clock;
 
 /// A server that takes nothing for this long does not read any more.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Kinds of invalid messages that a report keeps.
+const INVALID_KINDS: usize = 20;
 
 /// How long the other side may take to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -37,9 +39,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Late frames that are reported.
 const LATE_FRAMES_MAX: usize = 1_000;
 
-/// How a `<Connect><Stream>` ended.
-pub(super) enum StreamEnd {
-    /// The document goes on.
+/// How a media stream ended.
+pub(crate) enum StreamEnd {
+    /// The call goes on without it.
     ServerClosed,
     CallOver(Ended),
 }
@@ -74,28 +76,40 @@ struct Session<'a> {
     arrivals: mpsc::Receiver<Arrival>,
     _reader: AbortOnDropHandle<()>,
     stream_sid: String,
-    writer: Writer,
+    writer: Box<dyn Dialect>,
     pacer: Pacer,
     microphone: Microphone,
     /// Frames that were said and have not left; a stuck server ends the stream before it grows.
     outbox: VecDeque<Frame>,
+    /// Lines that begin or end in sound which the dialect still gathers.
+    gathered: Vec<(Option<usize>, Option<usize>)>,
     /// The start of the stream on the call's clock, at a whole sample.
     began: Duration,
     ticks: u32,
 }
 
+/// A media stream that the server asked for.
+pub(crate) struct Offered {
+    pub stream_sid: String,
+    /// As the server wrote it.
+    pub url: String,
+    pub parameters: Vec<(String, String)>,
+    pub request: Result<http::Request<()>, Refused>,
+    pub dialect: Box<dyn Dialect>,
+}
+
 /// Dials the stream and stays with it until it ends.
-pub(super) async fn run(leg: &mut Leg, noun: &twiml::Stream) -> StreamEnd {
-    let stream_sid = sid("MZ");
+pub(crate) async fn run(leg: &mut Leg, offered: Offered) -> StreamEnd {
+    let Offered { stream_sid, url, parameters, request, dialect } = offered;
     leg.report.streams.push(StreamReport {
         stream_sid: stream_sid.clone(),
-        url: noun.url.clone(),
-        custom_parameters: noun.parameters.iter().cloned().collect(),
+        url,
+        custom_parameters: parameters.iter().cloned().collect(),
         ..StreamReport::default()
     });
-    let signature = signature::sign(&leg.plan.auth_token, &noun.url, &[]);
+    let dial = async { socket::dial(request?).await };
     let dialled = tokio::select! {
-        dialled = socket::dial(&leg.webhook, &noun.url, Some(&signature)) => dialled,
+        dialled = dial => dialled,
         () = leg.hang_up.cancelled() => return StreamEnd::CallOver(Ended::CallerHungUp),
         () = sleep_until(leg.deadline.into()) => return StreamEnd::CallOver(Ended::MaxDuration),
     };
@@ -104,7 +118,7 @@ pub(super) async fn run(leg: &mut Leg, noun: &twiml::Stream) -> StreamEnd {
         Ok(socket) => {
             current(leg).opened = Some(opened);
             leg.tell(opened, What::StreamOpened);
-            let end = Session::new(leg, socket, stream_sid).run(&noun.parameters).await;
+            let end = Session::new(leg, socket, stream_sid, dialect).run(&parameters).await;
             let now = leg.clock.now();
             leg.playout.handle(Input::StreamEnded, now);
             take_outputs(leg);
@@ -162,10 +176,9 @@ fn current(leg: &mut Leg) -> &mut StreamReport {
 }
 
 impl<'a> Session<'a> {
-    fn new(leg: &'a mut Leg, socket: Socket, stream_sid: String) -> Self {
+    fn new(leg: &'a mut Leg, socket: Socket, stream_sid: String, writer: Box<dyn Dialect>) -> Self {
         let (sink, stream) = socket.split();
         let (arrivals, reader) = socket::read(stream);
-        let writer = Writer::new(&leg.plan.account_sid, &leg.call_sid, &stream_sid);
         let began = leg.clock.now();
         let pacer = Pacer::new(&leg.plan.link, began);
         let microphone = Microphone::new(leg.plan.room, leg.plan.link.seed);
@@ -180,6 +193,7 @@ impl<'a> Session<'a> {
             pacer,
             microphone,
             outbox,
+            gathered: Vec::new(),
             began,
             ticks: 0,
         }
@@ -212,7 +226,8 @@ impl<'a> Session<'a> {
     }
 
     async fn start(&mut self, parameters: &[(String, String)]) -> Result<(), WriteError> {
-        self.send(Writer::connected()).await?;
+        let connected = self.writer.connected();
+        self.send(connected).await?;
         let start = self.writer.start(parameters);
         let started = self.send(start).await?;
         self.began = time_of(samples_at(self.leg.clock.offset(started)));
@@ -287,6 +302,9 @@ impl<'a> Session<'a> {
             first_voiced: tick.first_voiced,
             last_voiced: tick.last_voiced,
         });
+        if let Some(message) = tick.message {
+            self.send(message.replace("{sid}", &self.stream_sid)).await?;
+        }
         if let Some(key) = tick.key {
             let message = self.writer.dtmf(key);
             let sent = self.send(message).await?;
@@ -296,31 +314,36 @@ impl<'a> Session<'a> {
     }
 
     async fn send_frame(&mut self, frame: &Frame) -> Result<(), WriteError> {
-        let message = self.writer.media(frame.timestamp_ms, &frame.sound);
+        self.gathered.push((frame.first_voiced, frame.last_voiced));
+        let Some(message) = self.writer.media(frame.timestamp_ms, &frame.sound) else { return Ok(()) };
         let sent = self.send(message).await?;
         let at = self.leg.clock.stamp(sent);
         let late = self.leg.clock.offset(sent).saturating_sub(frame.leaves_at);
         if late > TICK && self.leg.report.late.len() < LATE_FRAMES_MAX {
             self.leg.report.late.push(LateFrame { at, late_ms: late.as_secs_f64() * 1e3 });
         }
-        let lines = &mut self.leg.report.lines;
-        if let Some(line) = frame.first_voiced.and_then(|line| lines.get_mut(line)) {
-            line.first_voiced_sent = Some(at);
-        }
-        if let Some(line) = frame.last_voiced.and_then(|line| lines.get_mut(line)) {
-            line.last_voiced_sent = Some(at);
-            let line = line.line.clone();
-            self.leg.tell(at, What::LineEnded { line });
+        for (first_voiced, last_voiced) in std::mem::take(&mut self.gathered) {
+            let lines = &mut self.leg.report.lines;
+            if let Some(line) = first_voiced.and_then(|line| lines.get_mut(line)) {
+                line.first_voiced_sent = Some(at);
+            }
+            if let Some(line) = last_voiced.and_then(|line| lines.get_mut(line)) {
+                line.last_voiced_sent = Some(at);
+                let line = line.line.clone();
+                self.leg.tell(at, What::LineEnded { line });
+            }
         }
         Ok(())
     }
 
     async fn echo(&mut self, mark: DueMark) -> Result<(), WriteError> {
-        let message = self.writer.mark(&mark.name);
-        let sent = self.send(message).await?;
         let DueMark { name, received, due, outcome } = mark;
         let clock = self.leg.clock;
-        let echoed = clock.stamp(sent);
+        if outcome == MarkOutcome::Cleared && !self.writer.returns_cleared_marks() {
+            return Ok(());
+        }
+        let message = self.writer.mark(&name);
+        let echoed = clock.stamp(self.send(message).await?);
         self.leg.tell(echoed, What::MarkEchoed { name: name.clone(), outcome });
         let (received, due) = (clock.stamp_at(received), clock.stamp_at(due));
         self.leg.report.marks.push(MarkReport { name, received, due, echoed, outcome });
@@ -333,13 +356,11 @@ impl<'a> Session<'a> {
         let Some(Arrival { at, what }) = arrival else { return true };
         let now = self.leg.clock.offset(at);
         match what {
-            Received::Text(text) => match wire::parse(&text, &self.stream_sid) {
-                Ok(FromServer::Media(sound)) => {
-                    let report = current(self.leg);
-                    report.media_messages += 1;
-                    report.media_bytes += sound.len() as u64;
-                    report.wav_headers += u64::from(wire::has_wav_header(&sound));
-                    self.leg.playout.handle(Input::Media(sound), now);
+            Received::Text(text) => match self.writer.parse(&text) {
+                Ok(FromServer::Media(sound)) => self.take_media(sound, now),
+                Ok(FromServer::Flawed(sound, why)) => {
+                    self.take_media(sound, now);
+                    self.drop_invalid(why);
                 }
                 Ok(FromServer::Mark(name)) => self.leg.playout.handle(Input::Mark(name), now),
                 Ok(FromServer::Clear) => self.leg.playout.handle(Input::Clear, now),
@@ -359,10 +380,21 @@ impl<'a> Session<'a> {
         false
     }
 
+    fn take_media(&mut self, sound: Vec<u8>, now: Duration) {
+        let report = current(self.leg);
+        report.media_messages += 1;
+        report.media_bytes += sound.len() as u64;
+        report.wav_headers += u64::from(dialect::has_wav_header(&sound));
+        self.leg.playout.handle(Input::Media(sound), now);
+    }
+
     /// The vendor warns once a stream.
     fn drop_invalid(&mut self, why: String) {
         let report = current(self.leg);
         report.invalid_messages += 1;
+        if report.invalid.len() < INVALID_KINDS {
+            report.invalid.insert(why.clone());
+        }
         if report.invalid_messages == 1 {
             self.leg.warn(31951, why);
         }
@@ -388,7 +420,7 @@ impl<'a> Session<'a> {
         // A server that does not take the goodbye is left without it.
         let said = match self.leg.plan.goodbye {
             Goodbye::Stop => {
-                let stop = self.writer.stop();
+                let stop = self.writer.stop(ended != Ended::MaxDuration);
                 self.send(stop).await.is_ok() && self.close().await
             }
             Goodbye::CloseOnly => self.close().await,

@@ -70,6 +70,8 @@ pub struct Playout {
     ear: Ear,
     agent: AgentHeard,
     overflow_bytes: u64,
+    /// The most that was ever held.
+    held_bytes_max: usize,
     outputs: VecDeque<Output>,
 }
 
@@ -138,6 +140,11 @@ impl Playout {
         self.played_bytes
     }
 
+    /// The most sound that was ever held.
+    pub fn held_max(&self) -> Duration {
+        time_of(self.held_bytes_max)
+    }
+
     /// Bytes dropped because the buffer was full.
     pub fn overflow_bytes(&self) -> u64 {
         self.overflow_bytes
@@ -163,6 +170,7 @@ impl Playout {
         let room = CAPACITY_BYTES - self.buffer.len();
         self.overflow_bytes += sound.len().saturating_sub(room) as u64;
         self.buffer.extend(&sound[..sound.len().min(room)]);
+        self.held_bytes_max = self.held_bytes_max.max(self.buffer.len());
     }
 
     fn discard(&mut self) -> usize {

@@ -6,15 +6,11 @@ use futures_util::StreamExt;
 use futures_util::stream::SplitStream;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::task::AbortOnDropHandle;
-use url::Url;
 
-use super::webhook::Webhook;
 use crate::clock;
 
 /// How long a handshake may take.
@@ -34,7 +30,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    fn because(text: impl Into<String>) -> Self {
+    pub(crate) fn because(text: impl Into<String>) -> Self {
         Self { status: None, text: text.into() }
     }
 }
@@ -59,27 +55,8 @@ pub enum Received {
     Lost(String),
 }
 
-/// Opens a media WebSocket at a URL as written in TwiML.
-pub async fn dial(webhook: &Webhook, url: &str, signature: Option<&str>) -> Result<Socket, Refused> {
-    let parsed =
-        Url::parse(url).map_err(|error| Refused::because(format!("the stream URL is invalid: {error}")))?;
-    if !matches!(parsed.scheme(), "ws" | "wss") {
-        return Err(Refused::because("the stream URL must be wss"));
-    }
-    if parsed.query().is_some() {
-        return Err(Refused::because("the stream URL must not have a query string; use <Parameter>"));
-    }
-    let mut request = webhook
-        .dialled(&parsed)
-        .as_str()
-        .into_client_request()
-        .map_err(|error| Refused::because(error.to_string()))?;
-    let headers = request.headers_mut();
-    headers.insert("user-agent", HeaderValue::from_static("Twilio.TmeWs/1.0"));
-    if let Some(signature) = signature {
-        let value = HeaderValue::from_str(signature).map_err(|error| Refused::because(error.to_string()))?;
-        headers.insert("x-twilio-signature", value);
-    }
+/// Opens a media WebSocket.
+pub async fn dial(request: http::Request<()>) -> Result<Socket, Refused> {
     // Frames are small and must leave at once; the default buffers would be most of a call's memory.
     let config = WebSocketConfig::default().read_buffer_size(8 * 1024).write_buffer_size(0);
     let handshake = tokio_tungstenite::connect_async_with_config(request, Some(config), true);

@@ -1,5 +1,8 @@
 //! G.711 mu-law, the sound of the telephone network.
 
+/// The code of silence.
+pub const SILENCE: u8 = 0xFF;
+
 /// The sample that each of the 256 codes stands for.
 pub const DECODED: [i16; 256] = {
     let mut table = [0; 256];

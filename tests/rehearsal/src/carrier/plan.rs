@@ -7,6 +7,15 @@ use url::Url;
 use super::pacing::Link;
 use super::room::Room;
 use super::script::Step;
+use crate::exotel;
+
+/// Whose part is played.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Carrier {
+    #[default]
+    Twilio,
+    Exotel(exotel::Settings),
+}
 
 /// How the caller's side of the media WebSocket ends when the caller hangs up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +33,7 @@ pub enum Goodbye {
 /// cannot be printed.
 #[derive(Clone)]
 pub struct Plan {
+    pub carrier: Carrier,
     /// Where the server under test listens.
     pub base_url: Url,
     /// The base that the server believes carriers call, when it is another: signatures are over it, and URLs under it
@@ -34,6 +44,7 @@ pub struct Plan {
     /// E.164.
     pub from: String,
     pub account_sid: String,
+    /// Twilio: the key of signatures. Exotel: the secret in the webhooks' paths.
     pub auth_token: String,
     pub steps: Vec<Step>,
     pub link: Link,
@@ -51,6 +62,7 @@ impl Plan {
     /// A call over a clean line whose caller listens to the greeting and hangs up.
     pub fn new(base_url: Url, to: &str, from: &str, auth_token: &str) -> Self {
         Self {
+            carrier: Carrier::Twilio,
             base_url,
             public_url: None,
             to: to.to_owned(),
@@ -65,5 +77,11 @@ impl Plan {
             quiet_before_hang_up: Duration::from_millis(1_500),
             max_duration: Duration::from_secs(300),
         }
+    }
+    /// The same over Exotel, whose webhooks have `secret` in their paths.
+    pub fn exotel(base_url: Url, to: &str, from: &str, secret: &str) -> Self {
+        let plan = Self::new(base_url, to, from, secret);
+        let carrier = Carrier::Exotel(exotel::Settings::default());
+        Self { carrier, account_sid: "acme1".to_owned(), ..plan }
     }
 }

@@ -1,27 +1,22 @@
-//! One call: the webhook, the TwiML it answers, and whatever that asks for.
+//! One call: the webhook, and whatever its answer asks for.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use url::Url;
 
-use super::plan::Plan;
+use super::plan::{Carrier, Plan};
 use super::playout::Playout;
 use super::recording::Recording;
 use super::report::{CallClock, CallEvent, Document, Ended, Report, Warning, What};
 use super::script::{Script, Step};
-use super::stream::{self, StreamEnd};
-use super::twiml::{self, Method, Verb};
+use super::stream;
 use super::webhook::{Answer, AskError, Webhook};
-use crate::clock;
+use crate::{clock, exotel, twilio};
 
 /// Events that wait for their reader; what comes on top is lost and counted in the report.
 const EVENT_CAPACITY: usize = 1_024;
-
-/// Documents without a media stream between them before a call is given up.
-const MAX_DOCUMENTS: usize = 20;
 
 /// What is left of a call.
 pub struct Outcome {
@@ -66,7 +61,7 @@ impl Call {
 }
 
 /// The state of one call that outlives its media streams.
-pub(super) struct Leg {
+pub(crate) struct Leg {
     pub plan: Plan,
     pub call_sid: String,
     pub webhook: Webhook,
@@ -101,87 +96,14 @@ impl Leg {
         self.report.warnings.push(Warning { code, text });
     }
 
-    /// Runs documents until the call ends.
-    async fn follow(&mut self, mut url: String, mut answer: Answer) -> Ended {
-        let mut documents_left = MAX_DOCUMENTS;
-        loop {
-            let streams_before = self.report.streams.len();
-            let next = match self.read_document(&url, answer) {
-                Ok(verbs) => self.run_document(&url, verbs).await,
-                Err(ended) => return ended,
-            };
-            let streamed =
-                self.report.streams[streams_before..].iter().any(|stream| stream.started.is_some());
-            documents_left = if streamed { MAX_DOCUMENTS } else { documents_left - 1 };
-            let next = match next {
-                Ok(_) if documents_left == 0 => return Ended::TwimlLoop,
-                Ok(next) => next,
-                Err(ended) => return ended,
-            };
-            let mut params = vec![("CallStatus", "in-progress")];
-            params.extend(next.stream_sid.as_deref().map(|stream_sid| ("StreamSid", stream_sid)));
-            let asked = self.webhook.ask(&next.url, next.method, &params, Some(&self.plan.auth_token));
-            answer = match or_end(asked, &self.hang_up, self.deadline).await {
-                Ok(answer) => answer,
-                Err(ended) => return ended,
-            };
-            url = next.url;
-        }
-    }
-
-    fn read_document(&mut self, url: &str, answer: Answer) -> Result<Vec<Verb>, Ended> {
+    /// Notes a webhook's answer.
+    pub fn answered(&mut self, answer: &Answer) {
         self.report.documents.push(Document {
-            url: url.to_owned(),
+            url: answer.url.clone(),
             answered: self.clock.stamp(answer.read),
             status: answer.status,
             text: answer.text.clone(),
         });
-        if answer.status != 200 {
-            return Err(Ended::WebhookRefused { status: answer.status });
-        }
-        if !answer.is_xml() {
-            let error = format!(
-                "content-type is \"{}\", it must be text/xml or application/xml",
-                answer.content_type
-            );
-            return Err(Ended::BadTwiml { error });
-        }
-        twiml::parse(&answer.text).map_err(|error| Ended::BadTwiml { error: error.to_string() })
-    }
-
-    async fn run_document(&mut self, document_url: &str, verbs: Vec<Verb>) -> Result<Next, Ended> {
-        for verb in verbs {
-            match verb {
-                Verb::Connect(connect) => {
-                    let end = stream::run(self, &connect.stream).await;
-                    if let StreamEnd::CallOver(ended) = end {
-                        return Err(ended);
-                    }
-                    if let Some(action) = connect.action {
-                        let stream_sid = self.report.streams.last().map(|stream| stream.stream_sid.clone());
-                        return Next::resolve(document_url, &action, connect.method, stream_sid);
-                    }
-                }
-                Verb::Redirect { url, method } => return Next::resolve(document_url, &url, method, None),
-                Verb::Hangup => return Err(Ended::ServerHungUp),
-                Verb::Reject { reason } => return Err(Ended::Rejected { reason }),
-                Verb::Quiet { name, length } => self.stay_quiet(name, length).await?,
-            }
-        }
-        Err(Ended::TwimlEnded)
-    }
-
-    async fn stay_quiet(&mut self, verb: &'static str, length: Duration) -> Result<(), Ended> {
-        let now = clock::now();
-        let length_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(call_sid = self.call_sid, verb, length_ms, "silence in the place of a verb");
-        self.tell(self.clock.stamp(now), What::Quiet { verb: verb.to_owned(), length_ms });
-        let until = (now + length).min(self.deadline);
-        tokio::select! {
-            () = tokio::time::sleep_until(until.into()) => {}
-            () = self.hang_up.cancelled() => return Err(Ended::CallerHungUp),
-        }
-        if until == self.deadline { Err(Ended::MaxDuration) } else { Ok(()) }
     }
 
     fn finish(mut self, ended: Ended) -> Outcome {
@@ -197,53 +119,32 @@ impl Leg {
         self.report.ended = ended;
         self.report.ended_at = self.clock.stamp(now);
         self.report.overflow_bytes = self.playout.overflow_bytes();
+        self.report.ahead_max_ms = self.playout.held_max().as_millis() as u64;
         self.report.lay_turns();
         let recording = Recording { said: self.said, heard: self.playout.into_heard() };
         Outcome { report: self.report, recording }
     }
 }
 
-/// The next document to ask for.
-struct Next {
-    url: String,
-    method: Method,
-    stream_sid: Option<String>,
-}
-
-impl Next {
-    fn resolve(
-        document_url: &str,
-        reference: &str,
-        method: Method,
-        stream_sid: Option<String>,
-    ) -> Result<Self, Ended> {
-        // An absolute URL stays as written: its signature is over that text.
-        let url = match Url::parse(reference) {
-            Ok(_) => reference.to_owned(),
-            Err(_) => Url::parse(document_url)
-                .and_then(|base| base.join(reference))
-                .map_err(|error| Ended::BadTwiml { error: format!("\"{reference}\" is not a URL: {error}") })?
-                .into(),
-        };
-        Ok(Self { url, method, stream_sid })
-    }
-}
-
 async fn run(mut plan: Plan, events: mpsc::Sender<CallEvent>, hang_up: CancellationToken) -> Outcome {
     let placed = clock::now();
     let deadline = placed + plan.max_duration;
-    let call_sid = sid("CA");
+    let call_sid = sid(if plan.carrier == Carrier::Twilio { "CA" } else { "" });
     let steps = std::mem::take(&mut plan.steps);
     let line_names = steps.iter().filter_map(Step::line_name).map(str::to_owned).collect();
     let script = Script::new(steps, plan.patience, plan.quiet_before_hang_up);
     let mut first = Err(Ended::TwimlEnded);
     let webhook = Webhook::new(&plan, &call_sid);
     if let Ok(webhook) = &webhook {
-        let url = webhook.voice_url();
-        let asked = webhook.ask(&url, Method::Post, &[], Some(&plan.auth_token));
-        first = or_end(asked, &hang_up, deadline).await.map(|answer| (url, answer));
+        let asked = async {
+            match plan.carrier {
+                Carrier::Twilio => twilio::flow::announce(webhook, &plan).await,
+                Carrier::Exotel(_) => exotel::flow::ask(webhook, &plan, "voice", &[]).await,
+            }
+        };
+        first = or_end(asked, &hang_up, deadline).await;
     }
-    let answered = first.as_ref().map_or_else(|_| clock::now(), |(_, answer)| answer.read);
+    let answered = first.as_ref().map_or_else(|_| clock::now(), |answer| answer.read);
     let clock = CallClock::new(answered);
     let report = Report::new(&call_sid, clock.stamp(placed), clock.stamp(answered));
     let webhook = match webhook {
@@ -265,9 +166,12 @@ async fn run(mut plan: Plan, events: mpsc::Sender<CallEvent>, hang_up: Cancellat
         events,
     };
     let ended = match first {
-        Ok((url, answer)) => {
+        Ok(answer) => {
             leg.tell(leg.report.answered, What::Answered);
-            leg.follow(url, answer).await
+            match leg.plan.carrier.clone() {
+                Carrier::Twilio => twilio::flow::follow(&mut leg, answer).await,
+                Carrier::Exotel(settings) => exotel::flow::follow(&mut leg, &settings, answer).await,
+            }
         }
         Err(ended) => ended,
     };
@@ -275,7 +179,7 @@ async fn run(mut plan: Plan, events: mpsc::Sender<CallEvent>, hang_up: Cancellat
 }
 
 /// The answer of a webhook, or the end of the call if it comes first.
-async fn or_end(
+pub(crate) async fn or_end(
     asked: impl Future<Output = Result<Answer, AskError>>,
     hang_up: &CancellationToken,
     deadline: Instant,
@@ -294,6 +198,6 @@ fn stillborn(mut report: Report, ended: Ended) -> Outcome {
 }
 
 /// A new identifier of the vendor's form: two letters and 32 hexadecimal digits.
-pub(super) fn sid(prefix: &str) -> String {
+pub(crate) fn sid(prefix: &str) -> String {
     format!("{prefix}{}", uuid::Uuid::new_v4().simple())
 }

@@ -1,13 +1,13 @@
-//! Asks the server for TwiML, as the vendor does.
+//! Asks the server's webhooks, as the carriers do.
 
 use std::time::{Duration, Instant};
 
 use url::Url;
 
-use super::plan::Plan;
-use super::signature;
-use super::twiml::{self, Method};
-use crate::clock;
+use super::plan::{Carrier, Plan};
+use crate::twilio::signature;
+use crate::twilio::twiml::{self, Method};
+use crate::{clock, exotel};
 
 /// The vendor gives up on a webhook after about this long.
 pub const TIMEOUT: Duration = Duration::from_secs(15);
@@ -23,6 +23,8 @@ pub struct Webhook {
 /// What the server answered.
 #[derive(Debug)]
 pub struct Answer {
+    /// What was asked.
+    pub url: String,
     pub status: u16,
     pub content_type: String,
     pub text: String,
@@ -64,20 +66,28 @@ impl Webhook {
         let builder = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
-            .user_agent("TwilioProxy/1.1");
+            .user_agent(if plan.carrier == Carrier::Twilio { "TwilioProxy/1.1" } else { "Exotel" });
         // Reading the system's certificates is most of the price of a client.
         let builder = if plan.base_url.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
         Ok(Self {
             http: builder.build()?,
             base_url: plan.base_url.clone(),
             public_url: plan.public_url.clone().unwrap_or_else(|| plan.base_url.clone()),
-            call_params: call_params(plan, call_sid),
+            call_params: match plan.carrier {
+                Carrier::Twilio => call_params(plan, call_sid),
+                Carrier::Exotel(_) => exotel::flow::call_params(plan, call_sid),
+            },
         })
     }
 
     /// The voice webhook's URL, as the server knows it.
     pub fn voice_url(&self) -> String {
-        format!("{}/twilio/voice", self.public_url.as_str().trim_end_matches('/'))
+        self.url("twilio/voice")
+    }
+
+    /// A URL of the server, as it knows it.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}/{path}", self.public_url.as_str().trim_end_matches('/'))
     }
 
     /// Asks `url`, signed over that text with `auth_token`, or unsigned. `more_params` stand over those of the call.
@@ -112,7 +122,14 @@ impl Webhook {
         if let Some(signature) = signature {
             request = request.header("X-Twilio-Signature", signature);
         }
-        read(request.send().await?).await
+        read(url, request.send().await?).await
+    }
+
+    /// Asks `url` with what the carrier tells of the call and `more_params` in its query, unsigned.
+    pub async fn get(&self, url: &str, more_params: &[(&str, &str)]) -> Result<Answer, AskError> {
+        let mut target = Url::parse(url).map_err(|_| AskError::BadUrl(url.to_owned()))?;
+        target.query_pairs_mut().extend_pairs(&self.call_params).extend_pairs(more_params);
+        read(url, self.http.get(self.dialled(&target)).send().await?).await
     }
 
     /// Where a URL of the server is reached: the public base stands for the base under test, and what is under test
@@ -141,7 +158,7 @@ impl Webhook {
     }
 }
 
-async fn read(mut response: reqwest::Response) -> Result<Answer, AskError> {
+async fn read(url: &str, mut response: reqwest::Response) -> Result<Answer, AskError> {
     let status = response.status().as_u16();
     let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
     let content_type = content_type.unwrap_or_default().to_owned();
@@ -152,7 +169,14 @@ async fn read(mut response: reqwest::Response) -> Result<Answer, AskError> {
             return Err(AskError::TooLong);
         }
     }
-    Ok(Answer { status, content_type, text: String::from_utf8_lossy(&body).into_owned(), read: clock::now() })
+    let url = url.to_owned();
+    Ok(Answer {
+        url,
+        status,
+        content_type,
+        text: String::from_utf8_lossy(&body).into_owned(),
+        read: clock::now(),
+    })
 }
 
 /// Host and port, with the port that the URL or its scheme, plain or secure, stands for.

@@ -1,0 +1,103 @@
+//! Sections 3 and 4 of Twilio's protocol: what the carrier sends, and what it takes.
+
+use tokio::join;
+
+use super::{Finding, Table, ended_well, interrupt, listen};
+use crate::carrier::{Goodbye, Outcome, Plan};
+
+/// Frames of 20 ms are usual and not promised: 10 ms and 3 bytes, both of silence.
+const SHORT: &str = r#"{"event":"media","sequenceNumber":"900","streamSid":"{sid}","media":{"track":"inbound","chunk":"900","timestamp":"1000","payload":"//////////////////////////////////////////////////////////////////////////////////////////////////////////8="}}"#;
+const TINY: &str = r#"{"event":"media","sequenceNumber":"901","streamSid":"{sid}","media":{"track":"inbound","chunk":"901","timestamp":"1010","payload":"////"}}"#;
+const OUTBOUND: &str = r#"{"event":"media","sequenceNumber":"902","streamSid":"{sid}","media":{"track":"outbound","chunk":"1","timestamp":"1020","payload":"////"}}"#;
+const UNKNOWN: &str = r#"{"event":"weather","sequenceNumber":"903","streamSid":"{sid}","weather":{}}"#;
+const MARK: &str =
+    r#"{"event":"mark","sequenceNumber":"904","streamSid":"{sid}","mark":{"name":"never-sent"}}"#;
+const DTMF: &str = r#"{"event":"dtmf","streamSid":"{sid}","sequenceNumber":"905","dtmf":{"track":"inbound_track","digit":"1"}}"#;
+
+pub async fn run(plan: &Plan) -> Vec<Finding> {
+    let mut table = Table::new("twilio");
+    let silent = Plan { goodbye: Goodbye::CloseOnly, ..plan.clone() };
+    let (usual, lengths, outbound, unknown, mark, dtmf, no_stop, interrupted) = join!(
+        listen(plan, &[], 4_000),
+        listen(plan, &[SHORT, TINY], 2_500),
+        listen(plan, &[OUTBOUND], 2_500),
+        listen(plan, &[UNKNOWN], 2_500),
+        listen(plan, &[MARK], 2_500),
+        listen(plan, &[DTMF], 2_500),
+        listen(&silent, &[], 2_500),
+        interrupt(plan),
+    );
+
+    table.answers("3 connected, start and media are read; the agent speaks", &usual);
+    table.answers("3 numbers are strings, those of mediaFormat are bare", &usual);
+    table.unseen("3 sequenceNumber counts from start", "whether a server looks at it cannot be seen");
+    table.unseen("3 customParameters reach the server", "what becomes of them cannot be seen");
+    table.answers("3 media of any length is taken", &lengths);
+    table.answers("3 a track that is not the caller's is no violation", &outbound);
+    table.answers("3 an unknown event is no violation", &unknown);
+    table.answers("3 dtmf is taken", &dtmf);
+    table.answers("3 a mark that was never sent is no violation", &mark);
+    table.check("3 stop ends the stream", ended_well(&usual), || format!("{:?}", usual.report.ended));
+    table.check("3 a close without stop ends it too", ended_well(&no_stop), || {
+        format!("{:?}", no_stop.report.ended)
+    });
+
+    let all: Vec<&Outcome> = [&usual, &lengths, &outbound, &unknown, &mark, &dtmf, &no_stop]
+        .into_iter()
+        .chain(interrupted.as_ref())
+        .collect();
+    let of_stream = |why: &str| why.contains("streamSid");
+    let of_payload = |why: &str| why.contains("payload");
+    table.sent("4 nothing is sent but media, mark and clear, with exactly their fields", &all, |why| {
+        !of_stream(why) && !of_payload(why)
+    });
+    table.sent("4 each message names this stream", &all, of_stream);
+    table.sent("4 media.payload is base64", &all, of_payload);
+    let headers: u64 =
+        all.iter().flat_map(|outcome| &outcome.report.streams).map(|stream| stream.wav_headers).sum();
+    table.check("4 media has no WAV header", headers == 0, || format!("{headers} messages have one"));
+    table.check("4 media is mu-law: it sounds like speech", is_speech(&usual), || {
+        "it sounds like noise".to_owned()
+    });
+    let marks = &usual.report.marks;
+    if marks.is_empty() {
+        table.unseen("4 marks are named so that their echo can be told from another", "the server sent none");
+    } else {
+        let mut names: Vec<_> = marks.iter().map(|mark| &mark.name).collect();
+        names.sort();
+        names.dedup();
+        table.check(
+            "4 marks are named so that their echo can be told from another",
+            names.len() == marks.len(),
+            || format!("{} names for {} marks", names.len(), marks.len()),
+        );
+    }
+    super::cleared(&mut table, "4 clear is sent when the caller interrupts", interrupted.as_ref());
+    table.unseen("4 marks from before a clear are ignored", "what a server makes of an echo cannot be seen");
+    table.unseen(
+        "4 the heard part of an utterance is known by its marks",
+        "the model's memory cannot be seen",
+    );
+    let codes = |code: u16| all.iter().flat_map(|outcome| &outcome.report.warnings).find(|w| w.code == code);
+    for (rule, code) in [
+        ("4 the handshake is answered with 101 (31920)", 31920),
+        ("4 the WebSocket stays open while the call lives (31921)", 31921),
+        ("4 the media of the caller is read in time (31930)", 31930),
+        ("4 no message is invalid (31951)", 31951),
+    ] {
+        table.check(rule, codes(code).is_none(), || codes(code).map(|w| w.text.clone()).unwrap_or_default());
+    }
+    let broken =
+        all.iter().flat_map(|outcome| &outcome.report.streams).filter_map(|stream| stream.closed.as_ref());
+    let broken: Vec<_> = broken.filter(|close| close.code == Some(1002)).collect();
+    table.check("4 the WebSocket protocol is kept (31924)", broken.is_empty(), || format!("{broken:?}"));
+    table.findings
+}
+
+/// What is heard changes its sign seldom enough for a voice; the wrong encoding makes noise.
+pub fn is_speech(outcome: &Outcome) -> bool {
+    let heard = outcome.recording.heard();
+    let voiced: Vec<i16> = heard.into_iter().filter(|sample| sample.abs() > 64).collect();
+    let turns = voiced.windows(2).filter(|pair| (pair[0] < 0) != (pair[1] < 0)).count();
+    !voiced.is_empty() && turns * 100 < voiced.len() * 40
+}
