@@ -209,7 +209,9 @@ pub struct TurnTaker {
     sound_doubted: bool,
     /// The strongest sound of the speech that is going on or was last, and of the one before.
     loudest: [Option<Strength>; 2],
-    /// The end of the last stretch of speech.
+    /// The onset of the last stretch of speech.
+    spoke_at: Option<Instant>,
+    /// Its end.
     quiet_at: Option<Instant>,
     /// When the agent became audible: an overlap begins no earlier.
     audible_at: Option<Instant>,
@@ -247,6 +249,7 @@ impl TurnTaker {
             behind_until: None,
             sound_doubted: false,
             loudest: [None; 2],
+            spoke_at: None,
             quiet_at: None,
             audible_at: None,
             inaudible_at: None,
@@ -262,6 +265,7 @@ impl TurnTaker {
         match input {
             Input::SpeechStarted { at } => {
                 self.onset = Some(at);
+                self.spoke_at = Some(at);
                 let before = self.loudest[0]
                     .filter(|_| self.quiet_at.is_some_and(|quiet| at < quiet + LATE_WORDS_MAX));
                 self.loudest = [Some(self.sound.strength()), before];
@@ -436,11 +440,14 @@ impl TurnTaker {
             && (words::is_echo_of(words, &self.spoken) || words::are_among(words, &self.spoken))
     }
 
-    /// A backchannel by its shape, whatever its words: weak, short, few words, and none that asks for the floor.
+    /// A backchannel by its shape, whatever its words: begun over the agent, weak, short, few words, and none that asks for
+    /// the floor.
     fn is_in_passing(&self, words: &str, now: Instant) -> bool {
         let (language, extra) = (&self.config.language, &self.config.backchannels);
         let length = self.onset.map_or(self.speech_length, |onset| now.saturating_duration_since(onset));
-        self.loudness() != Strength::Strong
+        let over_us = self.spoke_at.zip(self.audible_at).is_none_or(|(spoke, audible)| spoke >= audible);
+        over_us
+            && self.loudness() != Strength::Strong
             && length <= PASSING_MAX
             && words::content_words(words, language, extra) <= PASSING_WORDS_MAX
             && !words::asks_for_floor(words, language)
@@ -633,9 +640,10 @@ impl TurnTaker {
         }
         let settled = !self.finals.is_empty() && (self.is_covered(offset) || self.words_over);
         if !settled || config.transcriber_decides {
+            let last = at_last(longest);
             // Noise that went on behind the last words does not put the end off for ever.
-            let stale = self.final_words().map_or(at + longest, |(heard, _)| heard + STALE_WORDS);
-            return at_last(longest).min(stale.max(at));
+            let stale = self.final_words().filter(|_| behind.is_none());
+            return stale.map_or(last, |(heard, _)| last.min((heard + STALE_WORDS).max(at)));
         }
         let delay = match words::ending(&self.finals, &config.language) {
             Ending::Question => config.endpointing_delay_question,
