@@ -347,8 +347,7 @@ impl TurnTaker {
             Agent::Silent => {
                 // No turn ends while it is not certain that the floor was taken.
                 let turn = || match self.onset {
-                    Some(onset) if self.words_over => Some(onset + FIRST_WORD_MAX),
-                    Some(_) => self.stale_words().map(|(at, _)| at),
+                    Some(_) => self.gap_ends_at().or_else(|| self.stale_words().map(|(at, _)| at)),
                     None => self.ended.map(|(at, offset)| self.end_of_turn_at(at, offset)),
                 };
                 self.held.map_or_else(turn, |held| Some(self.give_back_at(held)))
@@ -573,7 +572,7 @@ impl TurnTaker {
             return;
         }
         // Noise can hold the VAD open: the gap between words then ends the turn.
-        if self.words_over && self.onset.is_some_and(|onset| now >= onset + FIRST_WORD_MAX) {
+        if self.gap_ends_at().is_some_and(|at| now >= at) {
             // What goes on is noise: it does not take the floor from the answer either.
             self.overlap_decided = true;
             return self.end_turn(self.transcript_at.unwrap_or(now), self.covered);
@@ -601,7 +600,12 @@ impl TurnTaker {
                 // A transcript that comes later is of audio up to now, the silence after the words included.
                 let all = offset + now.saturating_duration_since(at);
                 let early = now < at + self.config.endpointing_delay_max;
-                self.end_turn(at, self.final_words().filter(|_| early).map_or(all, |(_, end)| end));
+                let heard = match self.behind_until {
+                    // What was missed is still to come.
+                    Some(_) => self.newest_words,
+                    None => self.final_words().filter(|_| early),
+                };
+                self.end_turn(at, heard.map_or(all, |(_, end)| end));
             } else {
                 self.ended = None;
                 let callers = matches!(self.sound, Sound::Voice(Strength::Strong | Strength::Weak));
@@ -654,12 +658,21 @@ impl TurnTaker {
         at + delay.min(longest)
     }
 
+    /// When a gap between words ends a turn that sound is going on in. One that hears again what it missed tells of gaps that
+    /// are long over.
+    fn gap_ends_at(&self) -> Option<Instant> {
+        let onset = self.onset.filter(|_| self.words_over)?;
+        let at = onset + FIRST_WORD_MAX;
+        Some(self.behind_until.map_or(at, |until| until.max(at)))
+    }
+
     /// When words that are followed by sound without a word have waited long enough for their end to be told, and where they
     /// end: noise holds the VAD open, and the transcriber has lost the rest.
     fn stale_words(&self) -> Option<(Instant, Duration)> {
         let words = !self.finals.is_empty() || !self.interim.is_empty();
         let (at, end) = self.newest_words.filter(|_| words && self.onset.is_some())?;
-        Some((at + STALE_WORDS, end))
+        // A transcriber that lost its place has first to hear again what it missed.
+        Some((self.behind_until.map_or(at, |until| until.max(at)) + STALE_WORDS, end))
     }
 
     /// When the last words came and where they end, if nothing of them is open.
