@@ -225,6 +225,7 @@ impl MediaSide {
                     return None;
                 }
             }
+            Input::Phrase(Purpose::IdlePrompt(0), _) => hub.truth.can_ask = true,
             Input::TtsUnavailable(_) => hub.truth.voiceless = true,
             Input::SttReconnected(_) => hub.counts.reconnects += 1,
             _ => {}

@@ -78,6 +78,8 @@ pub struct Truth {
     pub apology: String,
     /// A filler is there to be said.
     pub can_fill: bool,
+    /// There is a line for an idle caller.
+    pub can_ask: bool,
     /// The synthesizer is gone for good.
     pub voiceless: bool,
     /// How long both may be silent.
@@ -103,6 +105,8 @@ pub struct Truth {
     pending: Option<Pending>,
     known: BTreeMap<usize, Duration>,
     settled: BTreeMap<(usize, usize), Duration>,
+    /// The caller's utterances that may be taken for something said in passing.
+    passing: BTreeSet<usize>,
     asked: BTreeSet<(usize, usize)>,
     snapshots: Vec<(i64, Vec<Word>)>,
 }

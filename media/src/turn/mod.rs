@@ -215,7 +215,9 @@ pub struct TurnTaker {
     sound_doubted: bool,
     /// The strongest sound of the speech that is going on or was last, and of the one before.
     loudest: [Option<Strength>; 2],
-    /// The end of the last stretch of speech.
+    /// The onset of the last stretch of speech.
+    spoke_at: Option<Instant>,
+    /// Its end.
     quiet_at: Option<Instant>,
     /// When the agent became audible: an overlap begins no earlier.
     audible_at: Option<Instant>,
@@ -254,6 +256,7 @@ impl TurnTaker {
             lag: Duration::ZERO,
             sound_doubted: false,
             loudest: [None; 2],
+            spoke_at: None,
             quiet_at: None,
             audible_at: None,
             inaudible_at: None,
@@ -269,6 +272,7 @@ impl TurnTaker {
         match input {
             Input::SpeechStarted { at } => {
                 self.onset = Some(at);
+                self.spoke_at = Some(at);
                 let before = self.loudest[0]
                     .filter(|_| self.quiet_at.is_some_and(|quiet| at < quiet + LATE_WORDS_MAX));
                 self.loudest = [Some(self.sound.strength()), before];
@@ -350,8 +354,7 @@ impl TurnTaker {
             Agent::Silent => {
                 // No turn ends while it is not certain that the floor was taken.
                 let turn = || match self.onset {
-                    Some(onset) if self.words_over => Some(onset + FIRST_WORD_MAX),
-                    Some(_) => self.stale_words().map(|(at, _)| at),
+                    Some(_) => self.gap_ends_at().or_else(|| self.stale_words().map(|(at, _)| at)),
                     None => self.ended.map(|(at, offset)| self.end_of_turn_at(at, offset)),
                 };
                 self.held.map_or_else(turn, |held| Some(self.give_back_at(held)))
@@ -448,11 +451,14 @@ impl TurnTaker {
             && (words::is_echo_of(words, &self.spoken) || words::are_among(words, &self.spoken))
     }
 
-    /// A backchannel by its shape, whatever its words: weak, short, few words, and none that asks for the floor.
+    /// A backchannel by its shape, whatever its words: begun over the agent, weak, short, few words, and none that asks for
+    /// the floor.
     fn is_in_passing(&self, words: &str, now: Instant) -> bool {
         let (language, extra) = (&self.config.language, &self.config.backchannels);
         let length = self.onset.map_or(self.speech_length, |onset| now.saturating_duration_since(onset));
-        self.loudness() != Strength::Strong
+        let over_us = self.spoke_at.zip(self.audible_at).is_none_or(|(spoke, audible)| spoke >= audible);
+        over_us
+            && self.loudness() != Strength::Strong
             && length <= PASSING_MAX
             && words::content_words(words, language, extra) <= PASSING_WORDS_MAX
             && !words::asks_for_floor(words, language)
@@ -578,7 +584,7 @@ impl TurnTaker {
             return;
         }
         // Noise can hold the VAD open: the gap between words then ends the turn.
-        if self.words_over && self.onset.is_some_and(|onset| now >= onset + FIRST_WORD_MAX) {
+        if self.gap_ends_at().is_some_and(|at| now >= at) {
             // What goes on is noise: it does not take the floor from the answer either.
             self.overlap_decided = true;
             return self.end_turn(self.transcript_at.unwrap_or(now), self.covered);
@@ -606,7 +612,12 @@ impl TurnTaker {
                 // A transcript that comes later is of audio up to now, the silence after the words included.
                 let all = offset + now.saturating_duration_since(at);
                 let early = now < at + self.config.endpointing_delay_max;
-                self.end_turn(at, self.final_words().filter(|_| early).map_or(all, |(_, end)| end));
+                let heard = match self.behind_until {
+                    // What was missed is still to come.
+                    Some(_) => self.newest_words,
+                    None => self.final_words().filter(|_| early),
+                };
+                self.end_turn(at, heard.map_or(all, |(_, end)| end));
             } else {
                 self.ended = None;
                 let callers = matches!(self.sound, Sound::Voice(Strength::Strong | Strength::Weak));
@@ -646,9 +657,10 @@ impl TurnTaker {
         }
         let settled = !self.finals.is_empty() && (self.is_covered(offset) || self.words_over);
         if !settled || config.transcriber_decides {
+            let last = at_last(longest);
             // Noise that went on behind the last words does not put the end off for ever.
-            let stale = self.final_words().map_or(at + longest, |(heard, _)| heard + STALE_WORDS);
-            return at_last(longest).min(stale.max(at));
+            let stale = self.final_words().filter(|_| behind.is_none());
+            return stale.map_or(last, |(heard, _)| last.min((heard + STALE_WORDS).max(at)));
         }
         let delay = match words::ending(&self.finals, &config.language) {
             Ending::Question => config.endpointing_delay_question,
@@ -659,12 +671,21 @@ impl TurnTaker {
         at + delay.min(longest)
     }
 
+    /// When a gap between words ends a turn that sound is going on in. One that hears again what it missed tells of gaps that
+    /// are long over.
+    fn gap_ends_at(&self) -> Option<Instant> {
+        let onset = self.onset.filter(|_| self.words_over)?;
+        let at = onset + FIRST_WORD_MAX;
+        Some(self.behind_until.map_or(at, |until| until.max(at)))
+    }
+
     /// When words that are followed by sound without a word have waited long enough for their end to be told, and where they
     /// end: noise holds the VAD open, and the transcriber has lost the rest.
     fn stale_words(&self) -> Option<(Instant, Duration)> {
         let words = !self.finals.is_empty() || !self.interim.is_empty();
         let (at, end) = self.newest_words.filter(|_| words && self.onset.is_some())?;
-        Some((at + STALE_WORDS, end))
+        // A transcriber that lost its place has first to hear again what it missed.
+        Some((self.behind_until.map_or(at, |until| until.max(at)) + STALE_WORDS, end))
     }
 
     /// When the last words came and where they end, if nothing of them is open.

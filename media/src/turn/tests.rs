@@ -577,3 +577,14 @@ fn a_likely_end_of_what_is_not_for_us_begins_nothing() {
     assert_eq!(rig.at(1300, Input::VendorEndOfTurn { text, end }), vec![]);
     assert!(!rig.taker.is_callers());
 }
+
+#[test]
+fn a_word_that_our_filler_falls_into_is_not_said_in_passing() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Agent(Agent::Thinking));
+    rig.at(900, Input::Sound(Sound::Voice(Strength::Weak)));
+    rig.started(1080, 1000);
+    rig.at(1200, Input::Agent(Agent::Audible));
+    rig.ended(1400, 1300);
+    assert_ne!(rig.words(1500, "parking", 1300), vec![]);
+}

@@ -15,6 +15,8 @@ const WORDS_MAX: Duration = Duration::from_secs(15);
 /// Words that settle this long after they were said come too late for their turn.
 const WORDS_LATE: Duration = Duration::from_millis(1_500);
 
+/// A word or two over our voice, in no more than this, may be a backchannel that nobody has on a list.
+const PASSING_MAX: Duration = Duration::from_millis(700);
 /// How late a silence may be noticed: noise is taken for the caller for a while.
 const IDLE_GRACE: Duration = Duration::from_secs(5);
 /// Speech shorter than this that brings no words is not asked about.
@@ -137,8 +139,9 @@ impl Truth {
 
     /// Nobody says anything, and nothing is due.
     fn check_idle(&mut self, now: Duration) {
-        let Some(timeout) =
-            self.idle_timeout.filter(|_| !self.over && !self.voiceless && self.pending.is_none())
+        let Some(timeout) = self
+            .idle_timeout
+            .filter(|_| !self.over && !self.voiceless && self.can_ask && self.pending.is_none())
         else {
             return;
         };
@@ -162,9 +165,11 @@ impl Truth {
         if last.kind != UtteranceKind::Content {
             return;
         }
-        let over = self
-            .voice
-            .filter(|_| self.last_heard.is_some_and(|heard| heard + Duration::from_millis(300) > last.start));
+        let over_us = self.last_heard.is_some_and(|heard| heard + Duration::from_millis(300) > last.start);
+        let over = self.voice.filter(|_| over_us);
+        if over_us && last.end <= last.start + PASSING_MAX {
+            self.passing.insert(last.number);
+        }
         let short = last.end.saturating_sub(last.start) < SHORT;
         self.pending = Some(Pending { number: Some(last.number), since: last.end, short, over });
         for invariant in [Invariant::EveryTurnEnds, Invariant::NoSilence] {
@@ -183,6 +188,7 @@ impl Truth {
             .settled
             .iter()
             .filter(|(word, at)| **at + WORDS_MAX < now && !self.asked.contains(word))
+            .filter(|((utterance, _), _)| !self.passing.contains(utterance))
             .map(|((utterance, place), at)| (*utterance, *place, *at))
             .collect();
         for _ in 0..self.settled.len() {
