@@ -267,6 +267,7 @@ impl Composer {
             deepgram_base_url: self.vendor_url("deepgram", "wss://api.deepgram.com")?,
             deepgram_model: self.config.deepgram_model.clone(),
             cartesia_base_url: self.vendor_url("cartesia", "wss://api.cartesia.ai")?,
+            sarvam_base_url: self.vendor_url("sarvam", "wss://api.sarvam.ai")?,
             vad: media::vad::Config {
                 engine: match self.config.vad_engine.as_str() {
                     "onnx" => media::vad::Engine::Onnx,

@@ -57,7 +57,7 @@ impl Media {
         agents: AgentServiceClient<Hop>,
         drain: Drain,
     ) -> Result<Self, vad::Error> {
-        let tts: Arc<dyn Synthesizer> = Arc::new(tts::cartesia::Cartesia);
+        let tts: Arc<dyn Synthesizer> = Arc::new(tts::ByVendor);
         Ok(Self(Arc::new(Inner {
             vad: vad::Pool::start(&config.vad, config.vad_threads)?,
             dialogue,

@@ -40,12 +40,16 @@ const FRAME: Duration = Duration::from_millis(20);
 const BYTES_A_MS: usize = 8;
 const ULAW_SILENCE: u8 = 0xFF;
 
-/// The tenant's keys with the vendors of this role.
-pub struct Keys {
-    /// Deepgram's.
-    pub deepgram: Pii<String>,
-    /// Cartesia's.
-    pub cartesia: Pii<String>,
+/// The vendors that an agent listens and speaks with, and the tenant's keys with them.
+pub struct Vendors {
+    /// Who listens.
+    pub stt: stt::Vendor,
+    /// Its key.
+    pub stt_key: Pii<String>,
+    /// Who speaks.
+    pub tts: tts::Vendor,
+    /// Its key.
+    pub tts_key: Pii<String>,
 }
 
 /// One media stream of a call.
@@ -78,35 +82,43 @@ impl Session {
         media: &Arc<Inner>,
         call: CallContext,
         agent: &Agent,
-        keys: &Keys,
+        vendors: Vendors,
         epoch: i64,
         responses: mpsc::Sender<Result<StreamCallResponse, Status>>,
     ) -> Result<Self, vad::Error> {
         let vad = media.vad.open()?;
         let voice = agent.voice.clone().unwrap_or_default();
         let tts_settings = tts::Settings {
-            base_url: media.config.cartesia_base_url.clone(),
-            api_key: keys.cartesia.clone(),
+            vendor: vendors.tts,
+            base_url: media.config.tts_base_url(vendors.tts).clone(),
+            api_key: vendors.tts_key,
             voice_id: voice.voice_id,
             model: voice.model,
             language: agent.language.clone(),
             call_id: call.call_id.clone(),
         };
         let stt = media.stt.open(stt::Settings {
-            base_url: media.config.deepgram_base_url.clone(),
-            api_key: keys.deepgram.clone(),
-            model: match &agent.listening {
-                Some(listening) if !listening.model.is_empty() => listening.model.clone(),
-                _ => media.config.deepgram_model.clone(),
+            vendor: vendors.stt,
+            base_url: media.config.stt_base_url(vendors.stt).clone(),
+            api_key: vendors.stt_key,
+            model: match (&agent.listening, vendors.stt) {
+                (Some(listening), _) if !listening.model.is_empty() => listening.model.clone(),
+                (_, stt::Vendor::Deepgram) => media.config.deepgram_model.clone(),
+                (_, stt::Vendor::Sarvam) => String::new(),
             },
             language: agent.language.clone(),
             call_id: call.call_id.clone(),
         });
+        let core = pipeline::Config {
+            stt_vendor: vendors.stt,
+            tts_vendor: vendors.tts,
+            ..core_config(agent, stt.decides_turns)
+        };
         let phrases = fetch_phrases(media, &tts_settings, lines(agent, epoch == 0));
         let conversation = Conversation::open(media.dialogue.clone());
         let mut session = Self {
             call_id: call.call_id.clone(),
-            core: Pipeline::new(core_config(agent, stt.decides_turns), epoch, clock::now()),
+            core: Pipeline::new(core, epoch, clock::now()),
             stt,
             tts: media.tts.open(tts_settings),
             vad,
@@ -350,6 +362,7 @@ fn core_config(agent: &Agent, decides_turns: bool) -> pipeline::Config {
         duration_max: agent.call_duration_max.as_ref().map(from_wire),
         dtmf_timeout: settings.dtmf_timeout.as_ref().map_or(DTMF_TIMEOUT, from_wire),
         dtmf_terminator: settings.dtmf_terminator.chars().next(),
+        ..pipeline::Config::default()
     }
 }
 

@@ -27,7 +27,8 @@ pub use output::Output;
 use crate::{
     latency::Stamps,
     playout::{self, Cut, Kind, Playout},
-    tts::Take,
+    stt,
+    tts::{self, Take},
     turn::{self, Agent, Turn, TurnTaker},
     vad::Edge,
 };
@@ -59,6 +60,10 @@ pub struct Config {
     pub dtmf_timeout: Duration,
     /// The key that ends an entry.
     pub dtmf_terminator: Option<char>,
+    /// Who listens, for reports of its faults.
+    pub stt_vendor: stt::Vendor,
+    /// Who speaks, likewise.
+    pub tts_vendor: tts::Vendor,
 }
 
 /// The reply that is being made or spoken.
@@ -101,6 +106,8 @@ pub struct Pipeline {
     origin: Instant,
     /// When offset zero of the caller's audio was spoken, as the least delayed frame so far tells.
     audio_origin: Option<Instant>,
+    stt_vendor: stt::Vendor,
+    tts_vendor: tts::Vendor,
     turn: TurnTaker,
     playout: Playout,
     ear: Ear,
@@ -123,6 +130,8 @@ impl Pipeline {
         Self {
             origin: now,
             audio_origin: None,
+            stt_vendor: config.stt_vendor,
+            tts_vendor: config.tts_vendor,
             turn: TurnTaker::new(config.turn.clone()),
             playout: Playout::default(),
             ear: Ear::new(),
@@ -173,12 +182,16 @@ impl Pipeline {
             Input::TurnResumed => self.turn.handle(turn::Input::VendorTurnResumed, now),
             Input::Key(key) => self.key(key, now),
             Input::SttReconnected(detail) => {
-                self.vendor_fault("deepgram", detail, now);
+                self.vendor_fault(self.stt_vendor.name(), detail, now);
                 self.turn.handle(turn::Input::TranscriberBehind, now);
             }
-            Input::SttUnavailable(detail) => self.fail("deepgram", detail, EndReason::SttFailed, now),
+            Input::SttUnavailable(detail) => {
+                self.fail(self.stt_vendor.name(), detail, EndReason::SttFailed, now)
+            }
             Input::DialogueUnavailable(detail) => self.fail("dialogue", detail, EndReason::LlmFailed, now),
-            Input::TtsUnavailable(detail) => self.fail("cartesia", detail, EndReason::TtsFailed, now),
+            Input::TtsUnavailable(detail) => {
+                self.fail(self.tts_vendor.name(), detail, EndReason::TtsFailed, now)
+            }
             Input::Phrase(purpose, phrase) => self.keep_phrase(purpose, phrase, now),
             Input::MarkReached(name) => self.playout.mark_reached(&name, now),
             Input::MarkCleared(name) => self.cleared_by_carrier(&name, now),

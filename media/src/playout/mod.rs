@@ -276,7 +276,8 @@ impl Playout {
         utterance.queue.truncate(keep - utterance.sent);
         utterance.received = keep;
         utterance.base = duration_of(keep);
-        let spoken = utterance.timeline.text_before(&utterance.text, duration_of(keep), Some(received)).len();
+        // More audio was to come, so without word times its share says nothing.
+        let spoken = utterance.timeline.text_before(&utterance.text, duration_of(keep), None).len();
         Some(utterance.text[spoken..].trim_start().to_owned())
     }
 

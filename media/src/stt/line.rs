@@ -126,6 +126,7 @@ impl Line {
             headers: &[("authorization", &authorization)],
             request_id: "dg-request-id",
             message_bytes_max: 1 << 20,
+            final_code: None,
         };
         let attempt = async {
             sleep(wait).await;

@@ -18,9 +18,40 @@ use mesh::Pii;
 use tokio::sync::mpsc;
 use url::Url;
 
+/// Who listens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Vendor {
+    /// Deepgram: Nova, or Flux for models of that name.
+    #[default]
+    Deepgram,
+    /// Sarvam, for the languages of India.
+    Sarvam,
+}
+
+impl Vendor {
+    /// The vendor that an agent listens with; an agent that names none has the usual one.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "" | "deepgram" => Some(Self::Deepgram),
+            "sarvam" => Some(Self::Sarvam),
+            _ => None,
+        }
+    }
+
+    /// Its name in settings, keys and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deepgram => "deepgram",
+            Self::Sarvam => "sarvam",
+        }
+    }
+}
+
 /// How the call is listened to, and where.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Who listens; an adapter of one vendor does not look at it.
+    pub vendor: Vendor,
     /// The vendor's origin.
     pub base_url: Url,
     /// The tenant's key.
