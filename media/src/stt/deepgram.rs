@@ -14,7 +14,7 @@ use url::Url;
 
 use super::{
     Event, Session, Settings, Transcriber,
-    line::{self, Line, Protocol},
+    line::{self, DEEPGRAM, Line, Protocol, Vendor},
     replay::{Due, REPLAY_TICK},
 };
 use crate::socket::{self, End, Sink, Stream};
@@ -48,6 +48,8 @@ struct Nova {
 }
 
 impl Protocol for Nova {
+    const VENDOR: Vendor = DEEPGRAM;
+
     fn url(settings: &Settings) -> Url {
         let mut url = crate::ws_origin(&settings.base_url);
         url.set_path("/v1/listen");

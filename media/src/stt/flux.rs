@@ -18,7 +18,7 @@ use url::Url;
 
 use super::{
     Session, Settings, Transcriber,
-    line::{self, Line, Protocol},
+    line::{self, DEEPGRAM, Line, Protocol, Vendor},
     replay::{Due, REPLAY_TICK},
 };
 use crate::socket::{self, End, Sink, Stream};
@@ -59,6 +59,8 @@ struct Conversation {
 }
 
 impl Protocol for Conversation {
+    const VENDOR: Vendor = DEEPGRAM;
+
     fn url(settings: &Settings) -> Url {
         let mut url = crate::ws_origin(&settings.base_url);
         url.set_path("/v2/listen");

@@ -10,6 +10,7 @@ pub mod deepgram;
 pub mod flux;
 mod line;
 mod replay;
+pub mod sarvam;
 
 use std::time::Duration;
 
@@ -142,16 +143,16 @@ pub trait Transcriber: Send + Sync {
     fn open(&self, settings: Settings) -> Session;
 }
 
-/// Opens each session with the adapter of the model that its settings name.
+/// Opens each session with the adapter of the vendor and the model that its settings name.
 #[derive(Debug, Default)]
 pub struct ByModel;
 
 impl Transcriber for ByModel {
     fn open(&self, settings: Settings) -> Session {
-        if settings.model.starts_with("flux") {
-            flux::Flux.open(settings)
-        } else {
-            deepgram::Deepgram.open(settings)
+        match settings.vendor {
+            Vendor::Sarvam => sarvam::Sarvam.open(settings),
+            Vendor::Deepgram if settings.model.starts_with("flux") => flux::Flux.open(settings),
+            Vendor::Deepgram => deepgram::Deepgram.open(settings),
         }
     }
 }

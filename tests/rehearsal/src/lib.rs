@@ -14,6 +14,7 @@ pub mod clock;
 pub mod deepgram;
 pub mod events;
 pub mod faults;
+mod hearing;
 pub mod loopback;
 mod outgoing;
 pub mod recordings;

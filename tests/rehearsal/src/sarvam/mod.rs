@@ -1,10 +1,12 @@
-//! Sarvam, rehearsed: streaming text to speech on the WebSockets `/text-to-speech/ws` and `/text-to-speech/ws/v2`.
+//! Sarvam, rehearsed: streaming text to speech on the WebSockets `/text-to-speech/ws` and `/text-to-speech/ws/v2`, and
+//! speech to text on `/speech-to-text-realtime/ws`.
 //!
-//! The sound is the text, spoken by espeak-ng in the language that the configuration asks for. Where the vendor's
-//! documents leave a choice, this server takes the one that is harder on a client: unknown fields are refused, a flush
-//! of nothing gives no `final`, and only messages of the client keep a socket open.
+//! The sound is the text, spoken by espeak-ng in the language that the configuration asks for; what is heard are the
+//! known recordings. Where the vendor's documents leave a choice, this server takes the one that is harder on a client:
+//! unknown fields are refused, a flush of nothing gives no `final`, and only messages of the client keep a socket open.
 
 mod failure;
+mod stt;
 mod tts;
 
 #[cfg(test)]
@@ -27,6 +29,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::events::{Event, EventLog};
 use crate::faults::{FaultQueue, Faults};
 use crate::loopback::{Connection, Loopback};
+use crate::recordings::Library;
 use crate::settings::{Dice, Latency};
 use crate::speech::Speaker;
 use failure::Failure;
@@ -60,6 +63,14 @@ pub struct Settings {
     pub seed: u64,
     /// Shared, so that servers started one after another remember what was spoken.
     pub speaker: Speaker,
+    /// What it can recognise.
+    pub recordings: Arc<Library>,
+    /// From the arrival of the audio to the partial transcript that it gives.
+    pub partial_latency: Latency,
+    /// From the end of speech, as the vendor sees it, to the final transcript.
+    pub final_latency: Latency,
+    /// What goes wrong with the sockets to come that listen.
+    pub listen_faults: Faults<ListenFault>,
 }
 
 impl Default for Settings {
@@ -77,6 +88,10 @@ impl Default for Settings {
             faults: Faults::default(),
             seed: 1,
             speaker: Speaker::default(),
+            recordings: Arc::default(),
+            partial_latency: Latency::fixed_ms(150),
+            final_latency: Latency::fixed_ms(200).with_jitter_ms(200),
+            listen_faults: Faults::default(),
         }
     }
 }
@@ -116,6 +131,23 @@ pub enum Fault {
     NoFinal,
 }
 
+/// What can go wrong with a socket that listens. `after` counts its audio.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenFault {
+    /// The upgrade is refused.
+    Refuse(Refusal),
+    /// The socket is closed with a code and a reason: 1003 rate, quota or key, 1011 internal, 1013 away, 4000 refused.
+    Close { after: Duration, code: u16, reason: &'static str },
+    /// The connection is reset.
+    Reset { after: Duration },
+    /// Audio is taken, and nothing is answered any more.
+    Stall { after: Duration },
+    /// The upgrade succeeds, and `session.begin` does not come.
+    NoBegin,
+    /// The end of the first speech is told, and its final transcript does not come.
+    NoFinal,
+}
+
 /// Where an error event says its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodeForm {
@@ -142,6 +174,10 @@ struct Shared {
     dice: Dice,
     speaker: Speaker,
     sockets: Arc<Semaphore>,
+    recordings: Arc<Library>,
+    partial_latency: Latency,
+    final_latency: Latency,
+    listen_faults: FaultQueue<ListenFault>,
 }
 
 impl Server {
@@ -162,10 +198,15 @@ impl Server {
             dice: Dice::new(settings.seed),
             speaker: settings.speaker,
             sockets: Arc::new(Semaphore::new(settings.concurrency)),
+            recordings: settings.recordings,
+            partial_latency: settings.partial_latency,
+            final_latency: settings.final_latency,
+            listen_faults: FaultQueue::new(settings.listen_faults),
         });
         let router = Router::new()
             .route("/text-to-speech/ws", any(text_to_speech))
             .route("/text-to-speech/ws/v2", any(text_to_speech_v2))
+            .route("/speech-to-text-realtime/ws", any(speech_to_text))
             .with_state(Arc::clone(&shared));
         Ok(Self { loopback: Loopback::start(settings.address, &settings.log, router)?, shared })
     }
@@ -185,8 +226,14 @@ impl Server {
         self.shared.faults.set(faults);
     }
 
+    /// Changes the faults of the sockets to come that listen.
+    pub fn set_listen_faults(&self, faults: Faults<ListenFault>) {
+        self.shared.listen_faults.set(faults);
+    }
+
     /// What it saw and did. The protocol does not name calls. Events: `open` (path), `closed` (reason), `refused`
-    /// (status, code) of sockets; `config`, `text` (text), `flush`, `ping` of what came; `speaks` (text and voice of what
+    /// (status, code) of sockets; of those that listen `violation` (rule), `speech_start`, `speech_end`, `partial` and
+    /// `result` (text, end_s); of those that speak `config`, `text` (text), `flush`, `ping` of what came; `speaks` (text and voice of what
     /// is spoken next, its words as `[text, start, end]` in seconds of the audio up to the next `final`), `first_chunk`,
     /// `final` (text, seconds and bytes since the last one), `error` (status, reason) of what went out.
     pub fn log(&self) -> &EventLog {
@@ -217,12 +264,13 @@ impl Upgrade {
     fn admit<Q>(
         self,
         server: &Shared,
+        refusal: Option<Refusal>,
         parse: impl FnOnce(&str) -> Result<Q, Failure>,
     ) -> Result<Accepted<Q>, Response> {
         let ConnectInfo(connection) = self.connection;
         let admitted = || -> Result<_, Failure> {
             let protocol = check_key(&self.headers, server.api_key.as_deref())?;
-            if let Some(refusal) = server.refusals.take() {
+            if let Some(refusal) = refusal {
                 return Err(refusal.into());
             }
             let query = parse(self.query.0.as_deref().unwrap_or_default())?;
@@ -271,12 +319,29 @@ async fn text_to_speech_v2(State(server): State<Arc<Shared>>, upgrade: Upgrade) 
 }
 
 fn speak(server: Arc<Shared>, upgrade: Upgrade, path: &'static str) -> Response {
-    match upgrade.admit(&server, |query| tts::Query::parse(query, path)) {
+    match upgrade.admit(&server, server.refusals.take(), |query| tts::Query::parse(query, path)) {
         Ok(accepted) => {
             server.log.push(Event::new(VENDOR, accepted.connection.id(), "open").with("path", path));
             let Accepted { upgrade, query, connection, place } = accepted;
             let socket = tts::Socket::new(server, connection, query, place);
             upgrade.on_upgrade(|websocket| socket.run(websocket))
+        }
+        Err(response) => response,
+    }
+}
+
+async fn speech_to_text(State(server): State<Arc<Shared>>, upgrade: Upgrade) -> Response {
+    let fault = server.listen_faults.take();
+    let refusal = match fault {
+        Some(ListenFault::Refuse(refusal)) => Some(refusal),
+        _ => None,
+    };
+    match upgrade.admit(&server, refusal, |query| Ok(stt::Params::parse(query))) {
+        Ok(Accepted { upgrade, query, connection, place }) => {
+            let event = Event::new(VENDOR, connection.id(), "open");
+            server.log.push(event.with("path", "/speech-to-text-realtime/ws"));
+            let session = stt::Session::new(server, connection, query, fault, place);
+            upgrade.on_upgrade(|websocket| session.run(websocket))
         }
         Err(response) => response,
     }
