@@ -22,6 +22,9 @@ pub struct Document {
     pub apology: String,
     #[serde(default)]
     pub phrases: Phrases,
+    /// Who listens; empty: Deepgram.
+    #[serde(default)]
+    pub listening_vendor: String,
     /// The vendor's model; empty: the node's.
     #[serde(default)]
     pub listening_model: String,
@@ -171,7 +174,12 @@ impl Version {
                 duration_warning: document.phrases.duration_warning,
                 duration_goodbye: document.phrases.duration_goodbye,
             }),
-            listening: Some(wire::Listening { vendor: "deepgram".into(), model: document.listening_model }),
+            listening: Some(wire::Listening {
+                vendor: Some(document.listening_vendor)
+                    .filter(|vendor| !vendor.is_empty())
+                    .unwrap_or_else(|| "deepgram".into()),
+                model: document.listening_model,
+            }),
             call_duration_max: document.call_duration_s_max.and_then(|s| duration(s * 1000)),
         }
     }

@@ -16,7 +16,7 @@ pub use service::{AgentService, RoutingService};
 pub struct Config {
     /// The folder of the embedded stores; created when absent. The role keeps `tenancy.db` in it.
     pub data_dir: PathBuf,
-    /// The platform's keys by vendor (`deepgram`, `anthropic`, `cartesia`, `voyage`), used for every tenant.
+    /// The platform's keys by vendor (`deepgram`, `anthropic`, `cartesia`, `sarvam`, `voyage`), used for every tenant.
     pub provider_keys: BTreeMap<String, Pii<String>>,
     /// Whether the tenant `demo` with its agent and numbers is put into the store, unless it is there already.
     pub seed_demo: bool,

@@ -53,6 +53,7 @@ fn front_desk() -> Document {
             duration_warning: "We have about half a minute left.".into(),
             duration_goodbye: "We have run out of time. Thank you for calling. Goodbye.".into(),
         },
+        listening_vendor: String::new(),
         listening_model: String::new(),
         call_duration_s_max: None,
     }

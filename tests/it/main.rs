@@ -13,6 +13,7 @@ mod heard;
 mod hops;
 mod media_socket;
 mod sandbox;
+mod sarvam;
 mod tidy;
 
 use std::{future::Future, time::Duration};
@@ -34,6 +35,7 @@ fn main() {
         faults::trials(),
         barge_in::trials(),
         answered_call::trials(),
+        sarvam::trials(),
         drain::trials(),
         commands::trials(),
         hops::trials(),
