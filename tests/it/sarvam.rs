@@ -79,7 +79,8 @@ async fn hindi() {
 
 async fn unknown_vendor() {
     let sandbox = Sandbox::with_agent(Shape::Together, json!({"voice": {"vendor": "acme"}})).await;
-    let call = sandbox.place(Vec::new()).outcome().await;
-    println!("{:?}", call.report.ended);
+    let call = sandbox.call(Vec::new()).await;
+    call.assert_ended_by_us(EndReason::Internal);
+    assert!(call.heard.is_empty());
     sandbox.layout.stop().await;
 }

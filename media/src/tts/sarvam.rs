@@ -5,6 +5,7 @@
 
 mod message;
 mod share;
+mod spoken;
 mod takes;
 
 use std::{

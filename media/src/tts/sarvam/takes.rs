@@ -11,6 +11,7 @@ use std::{
 use super::{
     message::{self, Incoming},
     share,
+    spoken::spoken,
 };
 use crate::{
     socket::Outbox,
@@ -276,7 +277,8 @@ impl Takes {
         *speaker = Some(take);
         let rest = speech.waiting.split_off(part_end(&speech.waiting));
         let text = std::mem::replace(&mut speech.waiting, rest);
-        self.outputs.push_back(Output::Send { line, text: message::text(&text) });
+        self.outputs
+            .push_back(Output::Send { line, text: message::text(&spoken(&self.settings.language, &text)) });
         self.outputs.push_back(Output::Send { line, text: message::FLUSH.into() });
         let finished = speech.finished;
         speech.part = Some(Part { line, text, from: speech.received });

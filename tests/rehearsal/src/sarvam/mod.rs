@@ -266,7 +266,7 @@ impl Upgrade {
         server: &Shared,
         refusal: Option<Refusal>,
         parse: impl FnOnce(&str) -> Result<Q, Failure>,
-    ) -> Result<Accepted<Q>, Response> {
+    ) -> Result<Accepted<Q>, Failure> {
         let ConnectInfo(connection) = self.connection;
         let admitted = || -> Result<_, Failure> {
             let protocol = check_key(&self.headers, server.api_key.as_deref())?;
@@ -290,7 +290,7 @@ impl Upgrade {
             Err(failure) => {
                 let event = Event::new(VENDOR, connection.id(), "refused");
                 server.log.push(event.with("status", failure.status).with("code", failure.code));
-                Err(failure.to_response())
+                Err(failure)
             }
         }
     }
@@ -326,7 +326,7 @@ fn speak(server: Arc<Shared>, upgrade: Upgrade, path: &'static str) -> Response 
             let socket = tts::Socket::new(server, connection, query, place);
             upgrade.on_upgrade(|websocket| socket.run(websocket))
         }
-        Err(response) => response,
+        Err(failure) => failure.to_response(),
     }
 }
 
@@ -343,7 +343,7 @@ async fn speech_to_text(State(server): State<Arc<Shared>>, upgrade: Upgrade) -> 
             let session = stt::Session::new(server, connection, query, fault, place);
             upgrade.on_upgrade(|websocket| session.run(websocket))
         }
-        Err(response) => response,
+        Err(failure) => failure.to_response(),
     }
 }
 
