@@ -157,7 +157,8 @@ fn telephone(core: &str) -> Option<String> {
         12 => digits.starts_with("91"),
         _ => false,
     };
-    if !is_number && !(international && (8..=15).contains(&digits.len())) {
+    let is_international = international && (8..=15).contains(&digits.len());
+    if !(is_number || is_international) {
         return None;
     }
     let (head, tail) = digits.split_at(digits.len().saturating_sub(10));
