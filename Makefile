@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench test-engines proto-baseline system tools
+.PHONY: help demo test check sim bench test-engines proto-baseline system tools
 
 CARGO ?= cargo
 # More options of cargo's, such as --locked.
@@ -43,12 +43,18 @@ check: system tools ## Format, lints, and the contracts' style and compatibility
 	$(call say,clippy)
 	@$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
 
-bench: system tools ## Turns and barge-in as the carrier sees them, VAD, retrieval; BIN=FILE measures that binary's calls only
+sim: system ## 10,000 whole calls in virtual time; CALLS=N, SEED=N for the log of one; MUTATE=NAME|all breaks a rule, ok if noticed
+	$(call say,building the simulator)
+	@$(CARGO) test $(CARGO_FLAGS) --quiet --workspace --test sim --no-run
+	@$(CARGO) test $(CARGO_FLAGS) --quiet --workspace --test sim -- simulate
+
+bench: system tools ## Turns, preemption and barge-in as the carrier sees them, VAD, retrieval; BIN=FILE measures that binary's calls only
 	@if [ -z '$(BIN)' ]; then \
 		echo "==> building for release (many minutes the first time)" >&2; \
 		$(CARGO) build $(CARGO_FLAGS) --release --bin trunkline --example vad_cost --example search_bench; \
 	fi
 	@python3 tests/bench/turn_latency.py --bin '$(or $(BIN),$(RELEASE)/trunkline)'
+	@python3 tests/bench/preemption.py --bin '$(or $(BIN),$(RELEASE)/trunkline)'
 	@python3 tests/bench/barge_in.py --bin '$(or $(BIN),$(RELEASE)/trunkline)'
 	@if [ -z '$(BIN)' ]; then \
 		echo; $(RELEASE)/examples/vad_cost; \

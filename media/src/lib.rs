@@ -3,6 +3,7 @@
 pub mod config;
 mod conversation;
 pub mod latency;
+mod meter;
 mod phrases;
 pub mod pipeline;
 pub mod playout;
@@ -57,6 +58,7 @@ impl Media {
         agents: AgentServiceClient<Hop>,
         drain: Drain,
     ) -> Result<Self, vad::Error> {
+        meter::describe();
         let tts: Arc<dyn Synthesizer> = Arc::new(tts::ByVendor);
         Ok(Self(Arc::new(Inner {
             vad: vad::Pool::start(&config.vad, config.vad_threads)?,

@@ -24,6 +24,7 @@ use tonic::{Status, Streaming};
 use crate::{
     Inner,
     conversation::Conversation,
+    meter::Meter,
     pipeline::{self, AUDIO_GAP, Input, Output, Phrase, Pipeline, Purpose},
     stt, tts, turn, vad,
     vad::{Edges, Reading, VadStream},
@@ -31,6 +32,8 @@ use crate::{
 
 /// How long the gateway may take nothing while a message waits.
 const GATEWAY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the goodbye at the node's maximum duration may take before the stream is ended without it.
+const LAST_WORDS: Duration = Duration::from_secs(15);
 /// Far enough away to mean never.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
 /// How long after a key the next one may take, where the agent does not say.
@@ -73,6 +76,7 @@ pub struct Session {
     /// Bytes of the caller's audio that the transcriber's queue had no room for.
     stt_missed: usize,
     frames_out: i64,
+    meter: Meter,
     ended: Option<EndReason>,
 }
 
@@ -112,7 +116,7 @@ impl Session {
         let core = pipeline::Config {
             stt_vendor: vendors.stt,
             tts_vendor: vendors.tts,
-            ..core_config(agent, stt.decides_turns)
+            ..core_config(agent, stt.decides_turns, media.config.call_duration_max)
         };
         let phrases = fetch_phrases(media, &tts_settings, lines(agent, epoch == 0));
         let conversation = Conversation::open(media.dialogue.clone());
@@ -133,6 +137,7 @@ impl Session {
             audio_offset: Duration::ZERO,
             stt_missed: 0,
             frames_out: 0,
+            meter: Meter::default(),
             ended: None,
         };
         session.converse(
@@ -146,7 +151,7 @@ impl Session {
     /// Runs until the stream ends.
     pub async fn run(mut self, mut requests: Streaming<StreamCallRequest>) {
         let drain = self.drain.clone();
-        let deadline = tokio::time::Instant::from_std(clock::now() + self.duration_max);
+        let deadline = tokio::time::Instant::from_std(clock::now() + self.duration_max + LAST_WORDS);
         while self.ended.is_none() {
             let wake = self.core.wake_at().unwrap_or_else(|| clock::now() + NEVER);
             let input = tokio::select! {
@@ -271,14 +276,21 @@ impl Session {
                 Output::Clear { epoch } => self.respond(epoch, out::Event::Clear(Clear {})).await,
                 Output::HangUp { reason } => self.hang_up(reason).await,
                 Output::Finalize => self.finalize(),
-                Output::Speak { take, text } => self.speak(tts::Command::Speak { take, text }).await,
+                Output::Speak { take, text } => {
+                    self.meter.speaks(take.epoch, &text);
+                    self.speak(tts::Command::Speak { take, text }).await;
+                }
                 Output::SpeakEnd { take } => self.speak(tts::Command::Finish { take }).await,
                 Output::SpeakCancel { take } => self.speak(tts::Command::Cancel { take }).await,
                 Output::UserTurn { epoch, text, tentative } => {
+                    if tentative {
+                        self.meter.tentative(epoch);
+                    }
                     let turn = dialogue::UserTurn { text, tentative };
                     self.converse(epoch, converse_request::Event::UserTurn(turn));
                 }
                 Output::Confirm { epoch } => {
+                    self.meter.confirm(epoch);
                     self.converse(epoch, converse_request::Event::Confirm(dialogue::Confirm {}));
                 }
                 Output::Heard { epoch, text, interrupted } => {
@@ -286,6 +298,7 @@ impl Session {
                     self.converse(epoch, converse_request::Event::Heard(heard));
                 }
                 Output::CancelReply { epoch } => {
+                    self.meter.cancel(epoch);
                     self.converse(epoch, converse_request::Event::Cancel(dialogue::Cancel {}));
                 }
                 Output::Event { epoch, offset, event } => {
@@ -352,16 +365,19 @@ fn duration_of(bytes: usize) -> Duration {
     Duration::from_micros(bytes as u64 * 1000 / BYTES_A_MS as u64)
 }
 
-/// What the agent says about turns, silences and keys.
-fn core_config(agent: &Agent, decides_turns: bool) -> pipeline::Config {
+/// What the agent says about turns, silences and keys, within the node's limit.
+fn core_config(agent: &Agent, decides_turns: bool, duration_max: Duration) -> pipeline::Config {
     let turn = turn::Config { transcriber_decides: decides_turns, ..turn::Config::of(agent) };
     let settings = agent.turn.clone().unwrap_or_default();
     pipeline::Config {
         turn,
         idle_timeout: settings.idle_timeout.as_ref().map(from_wire),
-        duration_max: agent.call_duration_max.as_ref().map(from_wire),
+        duration_max: Some(
+            agent.call_duration_max.as_ref().map_or(duration_max, |own| from_wire(own).min(duration_max)),
+        ),
         dtmf_timeout: settings.dtmf_timeout.as_ref().map_or(DTMF_TIMEOUT, from_wire),
         dtmf_terminator: settings.dtmf_terminator.chars().next(),
+        lines: pipeline::Lines::of(agent),
         ..pipeline::Config::default()
     }
 }

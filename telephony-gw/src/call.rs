@@ -244,7 +244,10 @@ impl Call {
     fn handle_media(&mut self, response: StreamCallResponse, now: Instant) {
         self.received_count += 1;
         let stale = response.epoch < self.epoch;
-        self.epoch = self.epoch.max(response.epoch);
+        // An event tells of what was; what is being said goes on.
+        if !matches!(response.event, Some(FromMedia::CallEvent(_))) {
+            self.epoch = self.epoch.max(response.epoch);
+        }
         let taken = match response.event {
             Some(FromMedia::Started(_)) => {
                 self.media = MediaLink::Open;
@@ -263,6 +266,7 @@ impl Call {
                 self.pacer.clear();
                 Ok(())
             }
+            Some(FromMedia::HangUp(_)) if stale => Ok(()),
             Some(FromMedia::HangUp(hang_up)) => {
                 self.end(hang_up.reason(), now);
                 Ok(())

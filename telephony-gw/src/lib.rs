@@ -1,22 +1,22 @@
 //! The gateway to the carriers: webhooks and media WebSockets on one side, the media role on the other.
 //!
 //! Reading order is call order: `webhooks` (admission) -> `listener` (the socket) -> `session` (the shell of a call)
-//! around the cores `wire`, `framing`, `playout` and `call`.
+//! around the cores `wire`, `framing`, `playout` and `call`, which are public so that whole calls can be simulated with them.
 
 mod admission;
-mod call;
+pub mod call;
 mod config;
 mod events;
-mod framing;
+pub mod framing;
 mod link;
 mod listener;
-mod playout;
+pub mod playout;
 mod session;
 mod shared;
 mod twilio;
 mod watch;
 mod webhooks;
-mod wire;
+pub mod wire;
 
 #[cfg(test)]
 mod tests;

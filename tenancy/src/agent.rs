@@ -33,7 +33,7 @@ pub struct Document {
 }
 
 /// Lines that are said without asking the model; an empty one is not said.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Phrases {
     pub fillers: Vec<String>,
@@ -42,6 +42,51 @@ pub struct Phrases {
     pub reprompt: String,
     pub duration_warning: String,
     pub duration_goodbye: String,
+    /// Of each filler, in order.
+    pub filler_delays_ms: Vec<u64>,
+    pub duration_warning_before_ms: u64,
+    pub uninterruptible: Vec<Line>,
+}
+
+impl Default for Phrases {
+    fn default() -> Self {
+        Self {
+            fillers: Vec::new(),
+            idle_prompts: Vec::new(),
+            idle_goodbye: String::new(),
+            reprompt: String::new(),
+            duration_warning: String::new(),
+            duration_goodbye: String::new(),
+            filler_delays_ms: vec![800, 3000],
+            duration_warning_before_ms: 30_000,
+            uninterruptible: Vec::new(),
+        }
+    }
+}
+
+/// A line that is said without asking the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line {
+    Greeting,
+    Apology,
+    IdlePrompt,
+    IdleGoodbye,
+    Reprompt,
+    DurationWarning,
+}
+
+impl From<Line> for wire::Line {
+    fn from(line: Line) -> Self {
+        match line {
+            Line::Greeting => Self::Greeting,
+            Line::Apology => Self::Apology,
+            Line::IdlePrompt => Self::IdlePrompt,
+            Line::IdleGoodbye => Self::IdleGoodbye,
+            Line::Reprompt => Self::Reprompt,
+            Line::DurationWarning => Self::DurationWarning,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,6 +125,10 @@ pub struct Turn {
     pub dtmf_timeout_ms: u64,
     #[serde(default)]
     pub dtmf_terminator: String,
+    #[serde(default = "Turn::reprompt_delay")]
+    pub reprompt_delay_ms: u64,
+    #[serde(default = "Turn::goodbye_timeout")]
+    pub goodbye_timeout_ms: u64,
 }
 
 impl Turn {
@@ -102,6 +151,14 @@ impl Turn {
     fn dtmf_timeout() -> u64 {
         3000
     }
+
+    fn reprompt_delay() -> u64 {
+        1800
+    }
+
+    fn goodbye_timeout() -> u64 {
+        5000
+    }
 }
 
 impl Default for Turn {
@@ -119,6 +176,8 @@ impl Default for Turn {
             idle_timeout_ms: None,
             dtmf_timeout_ms: Self::dtmf_timeout(),
             dtmf_terminator: String::new(),
+            reprompt_delay_ms: Self::reprompt_delay(),
+            goodbye_timeout_ms: Self::goodbye_timeout(),
         }
     }
 }
@@ -163,6 +222,8 @@ impl Version {
                 idle_timeout: document.turn.idle_timeout_ms.and_then(duration),
                 dtmf_timeout: duration(document.turn.dtmf_timeout_ms),
                 dtmf_terminator: document.turn.dtmf_terminator,
+                reprompt_delay: duration(document.turn.reprompt_delay_ms),
+                goodbye_timeout: duration(document.turn.goodbye_timeout_ms),
             }),
             tools: document.tools,
             apology: document.apology,
@@ -173,6 +234,9 @@ impl Version {
                 reprompt: document.phrases.reprompt,
                 duration_warning: document.phrases.duration_warning,
                 duration_goodbye: document.phrases.duration_goodbye,
+                filler_delays: document.phrases.filler_delays_ms.into_iter().filter_map(duration).collect(),
+                duration_warning_before: duration(document.phrases.duration_warning_before_ms),
+                uninterruptible: lines(&document.phrases.uninterruptible),
             }),
             listening: Some(wire::Listening {
                 vendor: Some(document.listening_vendor)
@@ -183,4 +247,8 @@ impl Version {
             call_duration_max: document.call_duration_s_max.and_then(|s| duration(s * 1000)),
         }
     }
+}
+
+fn lines(lines: &[Line]) -> Vec<i32> {
+    lines.iter().map(|line| wire::Line::from(*line).into()).collect()
 }

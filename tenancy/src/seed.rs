@@ -37,12 +37,7 @@ fn front_desk() -> Document {
             model: "sonic-3.5-2026-05-04".into(),
         },
         model: Model { model: "claude-haiku-5-5".into(), max_tokens: 400 },
-        turn: Turn {
-            preemptive: false,
-            idle_timeout_ms: Some(10_000),
-            dtmf_terminator: "#".into(),
-            ..Turn::default()
-        },
+        turn: Turn { idle_timeout_ms: Some(10_000), dtmf_terminator: "#".into(), ..Turn::default() },
         tools: vec!["end_call".into(), "search_knowledge".into()],
         apology: "I am sorry, I have a technical problem.".into(),
         phrases: Phrases {
@@ -52,6 +47,7 @@ fn front_desk() -> Document {
             reprompt: "Sorry, I did not catch that. Could you say it again?".into(),
             duration_warning: "We have about half a minute left.".into(),
             duration_goodbye: "We have run out of time. Thank you for calling. Goodbye.".into(),
+            ..Phrases::default()
         },
         listening_vendor: String::new(),
         listening_model: String::new(),

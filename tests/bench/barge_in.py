@@ -9,7 +9,8 @@ The caller asks for a long answer and interrupts it with the next such question,
   told             how many words of it the model's next request gives as the agent's own; they must be the first words
                    of what was said, in their order
 
-The difference told - heard is 0 when the model is told exactly what was heard.
+The difference told - heard is 0 when the model is told exactly what was heard. The agent says no fillers here: they are heard
+and are no words of the answer.
 """
 
 import collections
@@ -104,7 +105,8 @@ def main():
     parser.add_argument("--calls", type=int, default=4, help="calls, all at once [4]")
     options = parser.parse_args()
     rows, without = [], collections.Counter()
-    with rig.Platform(rig.binary(options.bin), options.out / "barge-in", LINES, LATENCIES_MS) as platform:
+    platform = rig.Platform(rig.binary(options.bin), options.out / "barge-in", LINES, LATENCIES_MS)
+    with platform.with_agent(phrases__fillers=[]):
         print(f"barge-in of {platform.binary}")
         # The first call finds documents that are not embedded yet.
         platform.call(["rooms"])

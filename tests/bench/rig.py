@@ -14,9 +14,11 @@ import re
 import select
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 import wave
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -44,19 +46,29 @@ def binary(named):
 
 
 def record(folder, lines):
-    """Speaks each of `lines`, words by name, into folder/NAME.wav at 8 kHz, with its words in NAME.txt."""
+    """Speaks each of `lines`, by name, into folder/NAME.wav at 8 kHz, with its words in NAME.txt. A line is a text, or a
+    list of texts with pauses in milliseconds between them."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, words in lines.items():
-        native = folder / f"{name}.espeak"
-        subprocess.run(["espeak-ng", "-v", VOICE, "-w", str(native), words], check=True)
-        with wave.open(str(native)) as sound:
-            samples = array.array("h", sound.readframes(sound.getnframes()))
-            rate = sound.getframerate()
-        native.unlink()
-        with wave.open(str(folder / f"{name}.wav"), "wb") as sound:
-            sound.setparams((1, 2, RATE_HZ, 0, "NONE", "not compressed"))
-            sound.writeframes(resample(samples, rate).tobytes())
-        (folder / f"{name}.txt").write_text(words + "\n")
+    for name, line in lines.items():
+        parts = [line] if isinstance(line, str) else line
+        sound = array.array("h")
+        for part in parts:
+            sound += array.array("h", bytes(2 * RATE_HZ * part // 1000)) if isinstance(part, int) else speak(folder, part)
+        with wave.open(str(folder / f"{name}.wav"), "wb") as file:
+            file.setparams((1, 2, RATE_HZ, 0, "NONE", "not compressed"))
+            file.writeframes(sound.tobytes())
+        (folder / f"{name}.txt").write_text(" ".join(part for part in parts if isinstance(part, str)) + "\n")
+
+
+def speak(folder, words):
+    """The words as samples at 8 kHz."""
+    native = folder / "espeak"
+    subprocess.run(["espeak-ng", "-v", VOICE, "-w", str(native), words], check=True)
+    with wave.open(str(native)) as sound:
+        samples = array.array("h", sound.readframes(sound.getnframes()))
+        rate = sound.getframerate()
+    native.unlink()
+    return resample(samples, rate)
 
 
 def resample(samples, rate):
@@ -99,8 +111,43 @@ class Platform:
             "TRUNKLINE_REHEARSAL_LATENCY_MS": ",".join(f"{vendor}={ms}" for vendor, ms in latencies_ms.items()),
         }
 
+    agent = None
+
+    def with_agent(self, **settings):
+        """Lets the demo agent differ from what it is seeded with: `turn__preemptive=False` by its path in the document."""
+        self.agent = {name.replace("__", "."): value for name, value in settings.items()}
+        return self
+
     def __enter__(self):
         self.stderr = open(self.folder / "up.log", "w")
+        self.start()
+        if self.agent:
+            self.stop()
+            self.change_agent()
+            self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        self.stderr.close()
+
+    def change_agent(self):
+        """Writes the settings into the stores, which nothing else uses meanwhile."""
+        for path in (self.folder / "data").rglob("*"):
+            if path.is_file() and path.read_bytes()[:15] == b"SQLite format 3":
+                store = sqlite3.connect(path)
+                triggers = store.execute("SELECT name FROM sqlite_master WHERE tbl_name = 'agent_versions' AND type = 'trigger'")
+                for (trigger,) in triggers.fetchall():
+                    store.execute(f"DROP TRIGGER {trigger}")
+                for setting, value in self.agent.items():
+                    store.execute("UPDATE agent_versions SET document = json_set(document, ?, json(?))",
+                                  (f"$.{setting}", json.dumps(value)))
+                store.commit()
+                store.close()
+                return
+        sys.exit(f"no store below {self.folder / 'data'}")
+
+    def start(self):
         self.process = subprocess.Popen([self.binary, "up"], cwd=self.folder, env=self.env, stdout=subprocess.PIPE,
                                         stderr=self.stderr, text=True)
         found, deadline = None, time.monotonic() + READY_SECONDS
@@ -108,14 +155,13 @@ class Platform:
             line = self.process.stdout.readline()
             if not line:
                 break
-            found = re.match(r"ready http=(\S+) ", line)
+            found = re.match(r"ready http=(\S+) .*admin=(\S+)", line)
         if not found:
             self.__exit__()
             sys.exit(f"`{self.binary} up` did not become ready: see {self.folder / 'up.log'}")
-        self.url = f"http://{found[1]}"
-        return self
+        self.url, self.admin_url = f"http://{found[1]}", f"http://{found[2]}"
 
-    def __exit__(self, *_):
+    def stop(self):
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(timeout=20)
@@ -123,7 +169,13 @@ class Platform:
             self.process.kill()
             self.process.wait()
         self.process.stdout.close()
-        self.stderr.close()
+
+    def metrics(self):
+        """The values of all series, by name and labels as they are printed."""
+        with urllib.request.urlopen(f"{self.admin_url}/metrics", timeout=10) as response:
+            lines = response.read().decode().splitlines()
+        samples = (line.rpartition(" ") for line in lines if line and not line.startswith("#"))
+        return {series: float(value) for series, _, value in samples}
 
     def call(self, plays, calls=1, at_once=1, timeout=900):
         """Places calls whose callers say `plays` (NAME or NAME@MS); returns the carrier's reports."""

@@ -21,6 +21,9 @@ the carrier. On that way lie, for each turn:
 The parts add up to the whole, and our own share is ask + rounds + speak + play. The share with the detector in it is
 shown beside it. Where the detector found the end is known from outside: it asks the transcriber to finalise with the
 chunk of 32 ms that makes the silence 128 ms long, and the transcriber logs how much audio had come by then, and when.
+
+The agent begins no reply before the end of the turn is certain here, so that the parts come one after the other; what it saves
+to begin earlier is measured by preemption.py. It says no fillers either: the first media is the answer's.
 """
 
 import json
@@ -202,7 +205,8 @@ def main():
     parser.add_argument("--calls", type=int, default=4, help="calls one at a time [4]")
     parser.add_argument("--at-once", type=int, default=20, help="calls at once, after those [20]")
     options = parser.parse_args()
-    with rig.Platform(rig.binary(options.bin), options.out / "turns", LINES, LATENCIES_MS) as platform:
+    platform = rig.Platform(rig.binary(options.bin), options.out / "turns", LINES, LATENCIES_MS)
+    with platform.with_agent(turn__preemptive=False, phrases__fillers=[]):
         print(f"turn latency of {platform.binary}, vendors at {platform.env['TRUNKLINE_REHEARSAL_LATENCY_MS']} ms")
         # The first calls find empty caches and documents that are not embedded yet.
         platform.call(["parking", "key"])

@@ -11,6 +11,7 @@ mod drain;
 mod faults;
 mod heard;
 mod hops;
+mod keys;
 mod media_socket;
 mod sandbox;
 mod sarvam;
@@ -39,6 +40,7 @@ fn main() {
         drain::trials(),
         commands::trials(),
         hops::trials(),
+        keys::trials(),
         tidy::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit();

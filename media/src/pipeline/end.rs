@@ -11,6 +11,8 @@ use super::{Output, Pipeline, Purpose};
 pub struct Ending {
     /// Hang up with this reason once what is being said was heard.
     pub reason: Option<EndReason>,
+    /// Since when it is so, a barge-in that is not certain left out.
+    pub decided_at: Option<Instant>,
     /// What is being said is the last line and cannot be interrupted.
     pub is_final: bool,
     /// Nothing more is done.
@@ -33,7 +35,7 @@ impl Pipeline {
         self.ending.is_final = true;
         self.ending.reason = Some(reason);
         match self.phrase(line) {
-            Some(phrase) => self.say(&phrase, now),
+            Some(phrase) => self.say(line, &phrase, now),
             None => self.hang_up(reason),
         }
     }
@@ -48,7 +50,7 @@ impl Pipeline {
         self.vendor_fault(vendor, "no progress within the deadline".to_owned(), now);
         self.discard_reply(now);
         if let Some(apology) = self.phrase(Purpose::Apology) {
-            self.say(&apology, now);
+            self.say(Purpose::Apology, &apology, now);
         }
     }
 
@@ -56,6 +58,22 @@ impl Pipeline {
     pub(super) fn stopped(&mut self, now: Instant) {
         self.ending.over = true;
         self.discard_reply(now);
+    }
+
+    /// When a call that is to end is ended although its last words were not heard: a while after the last sound of ours.
+    pub(super) fn goodbye_over_at(&self) -> Option<Instant> {
+        let certain = self.reply.as_ref().is_none_or(|reply| reply.tentative.is_none());
+        self.ending.reason.filter(|_| certain && self.taken.is_none())?;
+        let since = [self.ending.decided_at, self.playout.play_end_at(), self.playout.silent_since()];
+        Some(since.into_iter().flatten().max()? + self.waits.lines().goodbye_timeout)
+    }
+
+    /// The last words do not come to be heard: what was heard of them is told, and the call ends.
+    pub(super) fn goodbye_over(&mut self, now: Instant) {
+        if let Some(reason) = self.ending.reason {
+            self.discard_reply(now);
+            self.hang_up(reason);
+        }
     }
 
     pub(super) fn hang_up(&mut self, reason: EndReason) {

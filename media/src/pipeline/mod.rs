@@ -29,11 +29,12 @@ use crate::{
     playout::{self, Cut, Kind, Playout},
     stt,
     tts::{self, Take},
-    turn::{self, Agent, Turn, TurnTaker},
+    turn::{self, Agent, NOISE_AFTER, Turn, TurnTaker},
     vad::Edge,
 };
 use end::Ending;
 use sound::Ear;
+pub use wait::Lines;
 use wait::Waits;
 
 /// How long a reply may make no progress before the caller hears an apology.
@@ -64,6 +65,8 @@ pub struct Config {
     pub stt_vendor: stt::Vendor,
     /// Who speaks, likewise.
     pub tts_vendor: tts::Vendor,
+    /// The lines that are said without asking the model.
+    pub lines: Lines,
 }
 
 /// The reply that is being made or spoken.
@@ -118,6 +121,8 @@ pub struct Pipeline {
     /// The greeting, until it is said or a turn makes it pointless.
     greeting: Option<Arc<Phrase>>,
     phrases: Vec<(Purpose, Arc<Phrase>)>,
+    /// Epochs of lines that are being said, or will be, and finish.
+    uninterruptible: Vec<i64>,
     /// The call had a media stream before, whose conversation is gone.
     lost: bool,
     ending: Ending,
@@ -141,6 +146,7 @@ impl Pipeline {
             taken: None,
             greeting: None,
             phrases: Vec::new(),
+            uninterruptible: Vec::new(),
             lost: epoch > 0,
             ending: Ending::default(),
             outputs: VecDeque::new(),
@@ -216,7 +222,12 @@ impl Pipeline {
             self.reply.as_ref().map_or((None, None), |reply| (reply.stall_at, reply.retake_at));
         // Nothing is waited for behind the last line.
         let waits = self.waits.wake_at().filter(|_| !self.ending.is_final);
-        [self.turn.wake_at(), self.playout.wake_at(), stall, retake, waits].into_iter().flatten().min()
+        let goodbye = self.goodbye_over_at();
+        let greeting = self.greet_at();
+        [self.turn.wake_at(), self.playout.wake_at(), stall, retake, waits, goodbye, greeting]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The epoch of the newest utterance.
@@ -235,6 +246,9 @@ impl Pipeline {
             self.retake(now);
         }
         self.tick_waits(now);
+        if self.goodbye_over_at().is_some_and(|at| at <= now) {
+            self.goodbye_over(now);
+        }
     }
 
     /// Carries decisions of one core into the other until both are quiet.
@@ -279,7 +293,8 @@ impl Pipeline {
                         stamps.first_frame_sent.get_or_insert(now);
                     }
                 }
-                let agent = if self.ending.is_final { Agent::Uninterruptible } else { Agent::Audible };
+                let finishes = self.ending.is_final || self.uninterruptible.contains(&epoch);
+                let agent = if finishes { Agent::Uninterruptible } else { Agent::Audible };
                 self.set_agent(agent, now);
                 self.turn.spoken(self.playout.spoken());
                 self.ear.say(&payload, at.saturating_duration_since(self.origin));
@@ -310,6 +325,10 @@ impl Pipeline {
 
     fn discard_tentative(&mut self, now: Instant) {
         if let Some(reply) = self.reply.take_if(|reply| reply.tentative.is_some()) {
+            if !self.ending.is_final {
+                // An end that it asked for was never said.
+                self.ending.reason = None;
+            }
             self.playout.cut(now);
             self.cancel(&reply);
             self.event(Event::ReplyDiscarded(ReplyDiscarded {}), now);
@@ -447,6 +466,7 @@ impl Pipeline {
     fn finished(&mut self, epoch: i64, kind: Kind, text: &str, now: Instant) {
         if kind != Kind::Filler {
             self.reply.take_if(|reply| reply.epoch == epoch);
+            self.uninterruptible.retain(|line| *line != epoch);
             let text = text.trim().to_owned();
             if !text.is_empty() {
                 let heard_text = text.clone();
@@ -483,13 +503,25 @@ impl Pipeline {
         }
     }
 
+    /// True while the greeting waits for nothing but the caller's silence.
+    fn may_greet(&self) -> bool {
+        let silent = self.reply.is_none() && self.playout.is_empty();
+        silent && self.greeting.is_some() && !self.ending.is_final && !self.ending.over
+    }
+
+    /// When sound that brings no words does not keep the greeting back any longer.
+    fn greet_at(&self) -> Option<Instant> {
+        let since = self.turn.wordless_since().filter(|_| self.may_greet())?;
+        Some(since + NOISE_AFTER)
+    }
+
     /// Says the greeting once nobody speaks; true if it began.
     fn greet(&mut self, now: Instant) -> bool {
-        let free = self.reply.is_none() && self.playout.is_empty() && !self.turn.is_speaking();
-        let free = free && !self.ending.is_final && !self.ending.over;
+        let quiet = !self.turn.is_speaking() || self.greet_at().is_some_and(|at| at <= now);
+        let free = quiet && self.may_greet();
         match self.greeting.take_if(|_| free) {
             Some(greeting) => {
-                self.say(&greeting, now);
+                self.say(Purpose::Greeting, &greeting, now);
                 true
             }
             None => false,
@@ -508,8 +540,11 @@ impl Pipeline {
     }
 
     /// Says a phrase as an utterance of its own, after what is being said.
-    fn say(&mut self, phrase: &Phrase, now: Instant) {
+    fn say(&mut self, purpose: Purpose, phrase: &Phrase, now: Instant) {
         self.epoch += 1;
+        if self.waits.lines().finishes(purpose) {
+            self.uninterruptible.push(self.epoch);
+        }
         self.say_as(self.epoch, Kind::Line, phrase, now);
     }
 

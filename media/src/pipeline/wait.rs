@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use proto::types::v1::EndReason;
+use proto::{from_wire, tenancy::v1 as tenancy, types::v1::EndReason};
 
 use super::{Config, Pipeline, Purpose};
 use crate::{playout::Kind, turn::Turn};
@@ -15,16 +15,79 @@ const FILLERS_AFTER: [Duration; 2] = [Duration::from_millis(800), Duration::from
 const FILLER_AGAIN: Duration = Duration::from_millis(3000);
 /// How long before the maximum duration the caller is warned.
 const WARNING_BEFORE: Duration = Duration::from_secs(30);
-/// The warning waits this long where it is not certain who has the floor.
-const WARNING_AGAIN: Duration = Duration::from_secs(1);
+/// How often the warning looks for a free floor. It never waits in line behind a reply: its epoch is the newer one, and
+/// whoever sees it drops what is left of the reply.
+const WARNING_AGAIN: Duration = Duration::from_millis(200);
 /// Prompts before a silent caller's call is ended.
 const IDLE_PROMPTS: usize = 2;
 /// Keys of one entry; what comes on top is dropped.
 const KEYS_MAX: usize = 64;
 
+/// When an agent's lines are said, and which of them finish.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lines {
+    /// How long the caller has waited when each filler is said; the default for those that are missing.
+    pub filler_delays: Vec<Duration>,
+    /// How long before the maximum duration the caller is warned.
+    pub warning_before: Duration,
+    /// How long a hang-up waits for a goodbye that does not come to be heard.
+    pub goodbye_timeout: Duration,
+    /// What finishes although the caller speaks over it.
+    pub uninterruptible: Vec<tenancy::Line>,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self {
+            filler_delays: FILLERS_AFTER.to_vec(),
+            warning_before: WARNING_BEFORE,
+            goodbye_timeout: Duration::from_secs(5),
+            uninterruptible: Vec::new(),
+        }
+    }
+}
+
+impl Lines {
+    /// Those of an agent; what it leaves out has its default.
+    pub fn of(agent: &tenancy::Agent) -> Self {
+        let defaults = Self::default();
+        let phrases = agent.phrases.clone().unwrap_or_default();
+        let goodbye_timeout = agent.turn.as_ref().and_then(|turn| turn.goodbye_timeout.as_ref());
+        Self {
+            uninterruptible: phrases.uninterruptible().collect(),
+            filler_delays: phrases.filler_delays.iter().map(from_wire).collect(),
+            warning_before: phrases
+                .duration_warning_before
+                .as_ref()
+                .map_or(defaults.warning_before, from_wire),
+            goodbye_timeout: goodbye_timeout.map_or(defaults.goodbye_timeout, from_wire),
+        }
+    }
+
+    fn filler_delay(&self, number: usize) -> Option<Duration> {
+        self.filler_delays.get(number).or(FILLERS_AFTER.get(number)).copied()
+    }
+
+    /// True for a line that the caller cannot cut.
+    pub fn finishes(&self, purpose: Purpose) -> bool {
+        let line = match purpose {
+            Purpose::Greeting => tenancy::Line::Greeting,
+            Purpose::Apology => tenancy::Line::Apology,
+            Purpose::IdlePrompt(_) => tenancy::Line::IdlePrompt,
+            Purpose::IdleGoodbye => tenancy::Line::IdleGoodbye,
+            Purpose::Reprompt => tenancy::Line::Reprompt,
+            Purpose::DurationWarning => tenancy::Line::DurationWarning,
+            // A filler gives way to the answer; the goodbye at the maximum duration always finishes.
+            Purpose::Filler(_) | Purpose::DurationGoodbye => return false,
+        };
+        self.uninterruptible.contains(&line)
+    }
+}
+
 /// What is waited for.
 #[derive(Debug)]
 pub struct Waits {
+    lines: Lines,
     idle_timeout: Option<Duration>,
     idle_at: Option<Instant>,
     idle_count: usize,
@@ -35,6 +98,8 @@ pub struct Waits {
     end_at: Option<Instant>,
     keys: String,
     keys_at: Option<Instant>,
+    /// The terminator was pressed while a line had to finish.
+    keys_over: bool,
     dtmf_timeout: Duration,
     dtmf_terminator: Option<char>,
 }
@@ -42,21 +107,29 @@ pub struct Waits {
 impl Waits {
     pub fn new(config: &Config, now: Instant) -> Self {
         let end_at = config.duration_max.map(|max| now + max);
-        let warned = config.duration_max.filter(|max| *max > WARNING_BEFORE * 2);
+        let before = config.lines.warning_before;
+        let warned = config.duration_max.filter(|max| *max > before * 2);
         Self {
+            lines: config.lines.clone(),
             idle_timeout: config.idle_timeout,
             idle_at: None,
             idle_count: 0,
             wait_started: None,
             fillers_said: 0,
             filler_at: None,
-            warn_at: warned.map(|max| now + (max - WARNING_BEFORE)),
+            warn_at: warned.map(|max| now + (max - before)),
             end_at,
             keys: String::new(),
             keys_at: None,
+            keys_over: false,
             dtmf_timeout: config.dtmf_timeout,
             dtmf_terminator: config.dtmf_terminator,
         }
+    }
+
+    /// When the agent's lines are said.
+    pub fn lines(&self) -> &Lines {
+        &self.lines
     }
 
     /// The caller said something.
@@ -82,11 +155,19 @@ fn due(at: &mut Option<Instant>, now: Instant) -> bool {
 }
 
 impl Pipeline {
+    /// What is being said is a line that the caller cannot cut.
+    fn must_finish(&self) -> bool {
+        self.playout.front_epoch().is_some_and(|epoch| self.uninterruptible.contains(&epoch))
+    }
+
     /// Notes after every step who waits for whom.
     pub(super) fn note_waits(&mut self, now: Instant) {
         if self.ending.over {
             return;
         }
+        let certain = self.reply.as_ref().is_none_or(|reply| reply.tentative.is_none());
+        let since = self.ending.decided_at.filter(|_| certain && self.taken.is_none()).unwrap_or(now);
+        self.ending.decided_at = self.ending.reason.map(|_| since);
         let quiet = self.playout.is_drained();
         let waiting = self.reply.as_ref().is_some_and(|reply| reply.tentative.is_none() && !reply.paused);
         let sayable =
@@ -95,22 +176,32 @@ impl Pipeline {
             let asked = self.reply.as_ref().map_or(now, |reply| reply.asked_at);
             let since = self.playout.silent_since().map_or(asked, |end| end.max(asked));
             let started = *self.waits.wait_started.get_or_insert(since);
-            Some(match FILLERS_AFTER.get(self.waits.fillers_said) {
-                Some(after) => (started + *after).max(since),
+            Some(match self.waits.lines.filler_delay(self.waits.fillers_said) {
+                Some(after) => (started + after).clamp(since, since + FILLER_AGAIN),
                 None => since + FILLER_AGAIN,
             })
         } else {
             None
         };
+        let wordless = self.turn.wordless_since();
         let idle = self.reply.is_none()
             && self.playout.is_empty()
-            && !self.turn.is_callers()
+            && (wordless.is_some() || !self.turn.is_callers())
             && self.taken.is_none()
             && self.waits.keys.is_empty();
         self.waits.idle_at = match (idle, self.waits.idle_timeout) {
-            (true, Some(timeout)) => Some(self.waits.idle_at.unwrap_or(now + timeout)),
+            // Sound without words may be the caller's for as long as a silence, and is noise after that.
+            (true, Some(timeout)) => {
+                let at = self.waits.idle_at.unwrap_or(now + timeout);
+                Some(wordless.map_or(at, |since| at.max(since + timeout)))
+            }
             _ => None,
         };
+        if !self.waits.keys.is_empty() && self.waits.keys_at.is_none() && !self.must_finish() {
+            // They were pressed while a line had to finish.
+            let left = if self.waits.keys_over { Duration::ZERO } else { self.waits.dtmf_timeout };
+            self.waits.keys_at = Some(now + left);
+        }
     }
 
     pub(super) fn tick_waits(&mut self, now: Instant) {
@@ -120,14 +211,18 @@ impl Pipeline {
         if due(&mut self.waits.end_at, now) {
             return self.end_with(Purpose::DurationGoodbye, EndReason::MaxDuration, now);
         }
-        let busy = self.taken.is_some() || self.reply.as_ref().is_some_and(|reply| reply.tentative.is_some());
-        if busy && let Some(at) = self.waits.warn_at.as_mut().filter(|at| **at <= now) {
+        let free = self.reply.is_none()
+            && self.playout.is_empty()
+            && self.taken.is_none()
+            && self.waits.keys.is_empty()
+            && !self.turn.is_callers();
+        if !free && let Some(at) = self.waits.warn_at.as_mut().filter(|at| **at <= now) {
             *at = now + WARNING_AGAIN;
         }
         if due(&mut self.waits.warn_at, now)
             && let Some(phrase) = self.phrase(Purpose::DurationWarning)
         {
-            self.say(&phrase, now);
+            self.say(Purpose::DurationWarning, &phrase, now);
         }
         if due(&mut self.waits.filler_at, now) {
             self.filler(now);
@@ -156,16 +251,18 @@ impl Pipeline {
     fn idle(&mut self, now: Instant) {
         let count = self.waits.idle_count;
         self.waits.idle_count += 1;
-        let prompt = if count < IDLE_PROMPTS { self.phrase(Purpose::IdlePrompt(count)) } else { None };
-        match prompt {
-            Some(prompt) => self.say(&prompt, now),
-            None => {
-                self.ending.reason = Some(EndReason::CallerSilent);
-                match self.phrase(Purpose::IdleGoodbye) {
-                    Some(goodbye) => self.say(&goodbye, now),
-                    None => self.hang_up(EndReason::CallerSilent),
-                }
+        if count < IDLE_PROMPTS {
+            // Where the line could not be synthesised an earlier one is better than none, and waiting is better than the end.
+            let prompt = (0..=count).rev().find_map(|count| self.phrase(Purpose::IdlePrompt(count)));
+            if let Some(prompt) = prompt {
+                self.say(Purpose::IdlePrompt(count), &prompt, now);
             }
+            return;
+        }
+        self.ending.reason = Some(EndReason::CallerSilent);
+        match self.phrase(Purpose::IdleGoodbye) {
+            Some(goodbye) => self.say(Purpose::IdleGoodbye, &goodbye, now),
+            None => self.hang_up(EndReason::CallerSilent),
         }
     }
 
@@ -175,7 +272,7 @@ impl Pipeline {
             && self.playout.is_empty()
             && let Some(phrase) = self.phrase(Purpose::Reprompt)
         {
-            self.say(&phrase, now);
+            self.say(Purpose::Reprompt, &phrase, now);
         }
     }
 
@@ -184,19 +281,26 @@ impl Pipeline {
         if self.ending.is_final || self.ending.over {
             return;
         }
-        self.ending.reason = None;
-        self.discard_reply(now);
-        if Some(key) == self.waits.dtmf_terminator {
+        let waits = self.must_finish();
+        if !waits {
+            self.ending.reason = None;
+            self.discard_reply(now);
+        }
+        let is_last = Some(key) == self.waits.dtmf_terminator;
+        if is_last && !waits {
             return self.keys_entered(now);
         }
-        if self.waits.keys.len() < KEYS_MAX {
+        if is_last {
+            self.waits.keys_over = !self.waits.keys.is_empty();
+        } else if self.waits.keys.len() < KEYS_MAX {
             self.waits.keys.push(key);
         }
-        self.waits.keys_at = Some(now + self.waits.dtmf_timeout);
+        self.waits.keys_at = (!waits).then(|| now + self.waits.dtmf_timeout);
     }
 
     fn keys_entered(&mut self, now: Instant) {
         self.waits.keys_at = None;
+        self.waits.keys_over = false;
         let keys = std::mem::take(&mut self.waits.keys);
         if keys.is_empty() {
             return;

@@ -21,6 +21,8 @@ const LETTERS_A_SECOND: u128 = 14;
 #[derive(Debug, Default)]
 pub struct Timeline {
     ends: Vec<(usize, Duration)>,
+    /// The vendor gives times: where none is known, nothing was spoken.
+    is_timed: bool,
 }
 
 fn letters(text: &str) -> usize {
@@ -28,9 +30,15 @@ fn letters(text: &str) -> usize {
 }
 
 impl Timeline {
+    /// No word yet; `is_timed` where the vendor is known to give times.
+    pub fn new(is_timed: bool) -> Self {
+        Self { ends: Vec::new(), is_timed }
+    }
+
     /// Adds words in order; `base` is where their audio begins within the utterance.
     pub fn extend(&mut self, words: &[Word], base: Duration) {
         let mut count = self.ends.last().map_or(0, |(count, _)| *count);
+        self.is_timed |= !words.is_empty();
         for word in words {
             count += letters(&word.text);
             self.ends.push((count, base + word.end));
@@ -51,7 +59,7 @@ impl Timeline {
     ///
     /// `total` is the length of the utterance's audio where it is known; it serves a vendor that gives no times.
     pub fn text_before<'a>(&self, text: &'a str, position: Duration, total: Option<Duration>) -> &'a str {
-        let heard = if self.ends.is_empty() {
+        let heard = if !self.is_timed {
             estimate(letters(text), position, total)
         } else {
             self.ends.iter().take_while(|(_, end)| *end <= position).last().map_or(0, |(count, _)| *count)
@@ -127,6 +135,15 @@ mod tests {
             "aaaa bbbb"
         );
         assert_eq!(timeline.text_before("", Duration::from_secs(1), None), "");
+    }
+
+    #[test]
+    fn a_vendor_that_gives_times_is_not_estimated_when_they_are_all_taken_back() {
+        let mut timeline = Timeline::default();
+        timeline.extend(&words(&[("aaaa", 400), ("bbbb", 800)]), Duration::ZERO);
+        timeline.truncate(Duration::from_millis(300));
+        let at = Duration::from_millis(300);
+        assert_eq!(timeline.text_before("aaaa bbbb", at, Some(at)), "");
     }
 
     #[test]

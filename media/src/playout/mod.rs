@@ -124,6 +124,8 @@ struct Utterance {
 pub struct Playout {
     utterances: VecDeque<Utterance>,
     serial: u64,
+    /// The vendor has given word times in this call.
+    gives_times: bool,
     /// When everything handed on so far will have been played.
     play_end_at: Option<Instant>,
     /// The same, kept after the utterance is over.
@@ -160,7 +162,7 @@ impl Playout {
             on_hold: false,
             before: String::new(),
             text: String::new(),
-            timeline: Timeline::default(),
+            timeline: Timeline::new(self.gives_times),
             base: Duration::ZERO,
             queue: BytesMut::new(),
             received: 0,
@@ -199,6 +201,11 @@ impl Playout {
         self.utterances.front().map_or("", |utterance| utterance.text.as_str())
     }
 
+    /// The epoch of what is being said.
+    pub fn front_epoch(&self) -> Option<i64> {
+        self.utterances.front().map(|utterance| utterance.epoch)
+    }
+
     /// True while an utterance has audio that was handed on and not all of it was heard: the caller hears us.
     pub fn is_audible(&self) -> bool {
         self.utterances.front().is_some_and(|utterance| utterance.sent > 0)
@@ -206,6 +213,7 @@ impl Playout {
 
     /// Says what is there as a whole. A filler is said before what waits for its audio, anything else after all.
     pub fn say(&mut self, epoch: i64, kind: Kind, text: &str, words: &[Word], audio: &[u8], now: Instant) {
+        self.gives_times |= !words.is_empty();
         let mut utterance = self.utterance(epoch, kind);
         text.clone_into(&mut utterance.text);
         utterance.timeline.extend(words, Duration::ZERO);
@@ -250,6 +258,7 @@ impl Playout {
 
     /// Adds word times, relative to the start of the present take.
     pub fn words(&mut self, epoch: i64, words: &[Word]) {
+        self.gives_times |= !words.is_empty();
         if let Some(utterance) = self.of(epoch) {
             let base = utterance.base;
             utterance.timeline.extend(words, base);
@@ -270,13 +279,11 @@ impl Playout {
         let utterance = self.of(epoch)?;
         // More text was owed than the vendor said it had spoken.
         (utterance.complete, utterance.final_mark) = (false, false);
-        let received = duration_of(utterance.received);
-        utterance.timeline.truncate(received);
+        utterance.timeline.truncate(duration_of(utterance.received));
         let keep = bytes_of(utterance.timeline.end()).clamp(utterance.sent, utterance.received);
         utterance.queue.truncate(keep - utterance.sent);
         utterance.received = keep;
         utterance.base = duration_of(keep);
-        // More audio was to come, so without word times its share says nothing.
         let spoken = utterance.timeline.text_before(&utterance.text, duration_of(keep), None).len();
         Some(utterance.text[spoken..].trim_start().to_owned())
     }

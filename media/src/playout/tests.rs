@@ -221,3 +221,15 @@ fn what_was_heard_before_a_false_barge_in_counts_as_heard() {
     let cut = playout.cut(t + ms(240)).remove(0);
     assert_eq!((cut.heard_text.as_str(), cut.rest_text.as_str()), ("one two", "three four"));
 }
+
+#[test]
+fn what_has_no_times_yet_is_not_guessed_where_the_vendor_gives_them() {
+    let t = origin();
+    let mut playout = Playout::default();
+    let words = [Word { text: "Hello.".into(), end: Duration::from_millis(100) }];
+    playout.say(1, Kind::Line, "Hello.", &words, &[0x55; 800], t);
+    playout.begin(2, Kind::Reply);
+    playout.text(2, "aaaa bbbb cccc");
+    playout.audio(2, &[0x55; 8 * 900], t);
+    assert_eq!(playout.retake(2).as_deref(), Some("aaaa bbbb cccc"));
+}

@@ -29,6 +29,8 @@ pub struct Config {
     pub false_barge_in_timeout: Duration,
     /// Words that do not take the floor, besides the built-in ones.
     pub backchannels: Vec<String>,
+    /// How long after speech without words the caller is asked to say it again.
+    pub reprompt_delay: Duration,
 }
 
 impl Default for Config {
@@ -46,6 +48,7 @@ impl Default for Config {
             barge_in_words_min: 1,
             false_barge_in_timeout: ms(700),
             backchannels: Vec::new(),
+            reprompt_delay: ms(1800),
         }
     }
 }
@@ -73,6 +76,7 @@ impl Config {
             barge_in_words_min: usize::try_from(settings.barge_in_words_min.max(1)).unwrap_or(1),
             false_barge_in_timeout: or(&settings.false_barge_in_timeout, defaults.false_barge_in_timeout),
             backchannels: settings.backchannels.clone(),
+            reprompt_delay: or(&settings.reprompt_delay, defaults.reprompt_delay),
         }
     }
 }

@@ -26,14 +26,16 @@ use words::Ending;
 
 /// How far a transcript may end before the end of speech and still cover it: the VAD's chunk and the words' own edges.
 const COVER_TOLERANCE: Duration = Duration::from_millis(250);
-/// The longest wait for words that come late because the transcriber hears them again.
-const BEHIND_DELAY_MAX: Duration = Duration::from_secs(6);
+/// How long a transcriber that is back may take to hear again what it missed.
+const CATCH_UP: Duration = Duration::from_millis(2500);
+/// The longest wait for such words after the end of speech: with the first filler behind it no silence is over 4 s.
+const BEHIND_DELAY_MAX: Duration = Duration::from_millis(2900);
 /// Speech without a word for this long over a held floor is noise.
 const WORDLESS_MAX: Duration = Duration::from_millis(3000);
 /// Speech shorter than this that brings no words is not asked about.
 const REPROMPT_SPEECH_MIN: Duration = Duration::from_millis(400);
-/// How long after speech without words the caller is asked to say it again.
-const REPROMPT_AFTER: Duration = Duration::from_millis(1800);
+/// Sound without a word for this long before we speak is noise.
+pub const NOISE_AFTER: Duration = Duration::from_millis(2000);
 
 /// What the agent does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,8 +172,8 @@ pub struct TurnTaker {
     covered: Duration,
     /// No word came for a while, so nothing more will.
     words_over: bool,
-    /// The words of this turn come late.
-    behind: bool,
+    /// Words may come late until then.
+    behind_until: Option<Instant>,
     /// When the agent became audible: an overlap begins no earlier.
     audible_at: Option<Instant>,
     /// Where the last turn ended on the audio clock: late transcripts of it are not said again.
@@ -199,7 +201,7 @@ impl TurnTaker {
             transcript_at: None,
             covered: Duration::ZERO,
             words_over: false,
-            behind: false,
+            behind_until: None,
             audible_at: None,
             closed: Duration::ZERO,
             likely: None,
@@ -230,7 +232,7 @@ impl TurnTaker {
             Input::VendorEndOfTurn { text, end } => self.vendor_end(text, end, now),
             Input::VendorLikelyEndOfTurn { text, end } => self.vendor_likely(text, end),
             Input::VendorTurnResumed => self.not_likely(),
-            Input::TranscriberBehind => self.behind = true,
+            Input::TranscriberBehind => self.behind_until = Some(now + CATCH_UP),
             Input::Agent(agent) => self.agent_is(agent, now),
             Input::Tick => {}
         }
@@ -240,6 +242,12 @@ impl TurnTaker {
     fn agent_is(&mut self, agent: Agent, now: Instant) {
         if agent == Agent::Audible && self.agent != Agent::Audible {
             self.audible_at = Some(now);
+            self.overlap_decided |= self.wordless_since().is_some_and(|since| since + NOISE_AFTER <= now);
+        }
+        let was_heard = matches!(self.agent, Agent::Audible | Agent::Uninterruptible);
+        if was_heard && agent == Agent::Silent && self.finals.is_empty() && self.interim.is_empty() {
+            // What ended while we spoke and brought no words was no attempt to speak: nothing is asked about it.
+            self.ended = None;
         }
         self.agent = agent;
     }
@@ -270,6 +278,12 @@ impl TurnTaker {
     /// True while the caller speaks.
     pub fn is_speaking(&self) -> bool {
         self.onset.is_some()
+    }
+
+    /// Since when the caller's side has made sound without a word.
+    pub fn wordless_since(&self) -> Option<Instant> {
+        let silent = self.finals.is_empty() && self.interim.is_empty() && self.held.is_none();
+        self.onset.filter(|_| silent)
     }
 
     /// True while the caller has, or may have, the floor.
@@ -303,12 +317,16 @@ impl TurnTaker {
             return;
         }
         self.words_over = false;
+        if self.held.is_some() && self.config.barge_in_words_min > 1 && !self.says_enough(words) {
+            return;
+        }
         self.words_came(words, transcript.end, now);
     }
 
     /// False for words over the agent that do not take the floor: backchannels, and our own coming back.
     fn is_for_us(&self, words: &str) -> bool {
-        let overlapping = self.agent == Agent::Audible || self.held.is_some();
+        let overlapping =
+            matches!(self.agent, Agent::Audible | Agent::Uninterruptible) || self.held.is_some();
         if !overlapping {
             return true;
         }
@@ -320,12 +338,7 @@ impl TurnTaker {
         if self.held.take().is_some() {
             self.outputs.push_back(Output::BargeInConfirmed);
         } else if self.agent == Agent::Audible {
-            let count = words::content_words(words, &self.config.language, &self.config.backchannels);
-            let said = format!("{} {}", self.finals, self.interim);
-            if count >= self.config.barge_in_words_min
-                || words::content_words(&said, &self.config.language, &self.config.backchannels)
-                    >= self.config.barge_in_words_min
-            {
+            if self.says_enough(words) {
                 let onset = self.onset.or(self.ended.map(|(at, _)| at)).unwrap_or(now);
                 self.agent = Agent::Silent;
                 self.overlap_decided = true;
@@ -340,6 +353,13 @@ impl TurnTaker {
         if self.onset.is_none() && self.ended.is_none() {
             self.ended = Some((now, end));
         }
+    }
+
+    /// True if these words, or all of the overlap, are as many as it takes to take the floor.
+    fn says_enough(&self, words: &str) -> bool {
+        let count = |text: &str| words::content_words(text, &self.config.language, &self.config.backchannels);
+        let said = format!("{} {}", self.finals, self.interim);
+        count(words).max(count(&said)) >= self.config.barge_in_words_min
     }
 
     fn vendor_end(&mut self, text: String, end: Duration, now: Instant) {
@@ -466,13 +486,15 @@ impl TurnTaker {
     fn end_of_turn_at(&self, at: Instant, offset: Duration) -> Instant {
         let config = &self.config;
         let longest = config.endpointing_delay_max;
-        let longest = if self.behind { longest.max(BEHIND_DELAY_MAX) } else { longest };
-        if self.finals.is_empty() && self.interim.is_empty() && !self.behind {
-            return at + REPROMPT_AFTER.min(longest);
+        // What the transcriber hears again ends no turn before its time, and no later than the longest silence allows.
+        let behind = self.behind_until.map(|until| until.min(at + BEHIND_DELAY_MAX.max(longest)));
+        let at_last = |delay: Duration| behind.map_or(at + delay, |until| until.max(at + delay));
+        if self.finals.is_empty() && self.interim.is_empty() {
+            return at_last(config.reprompt_delay.min(longest));
         }
         let settled = !self.finals.is_empty() && (self.is_covered(offset) || self.words_over);
         if !settled || config.transcriber_decides {
-            return at + longest;
+            return at_last(longest);
         }
         let delay = match words::ending(&self.finals, &config.language) {
             Ending::Question => config.endpointing_delay_question,
@@ -490,7 +512,7 @@ impl TurnTaker {
         join(&mut text, &interim);
         self.ended = None;
         self.words_over = false;
-        self.behind = false;
+        self.behind_until = None;
         if self.likely.take().is_some_and(|likely| likely != text) {
             self.outputs.push_back(Output::TurnResumed);
         }

@@ -68,28 +68,34 @@ fn text_of(outputs: &[Output]) -> Option<&str> {
 
 #[test]
 fn waits_longer_for_a_transcriber_that_is_behind_and_only_for_that_turn() {
+    let partial =
+        |end| Transcript { text: "can".into(), is_final: false, utterance_over: false, end: ms(end) };
     let mut rig = Rig::new();
     rig.started(80, 0);
-    rig.at(500, Input::TranscriberBehind);
     rig.ended(1100, 1000);
-    let partial = Transcript { text: "can".into(), is_final: false, utterance_over: false, end: ms(400) };
-    rig.at(2900, Input::Transcript(partial));
+    rig.at(1300, Input::TranscriberBehind);
+    rig.at(2900, Input::Transcript(partial(400)));
     assert_eq!(rig.at(3100, Input::Tick), vec![]);
-    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(7000)));
-    assert_eq!(text_of(&rig.words(4000, "can you hear me", 1000)), Some("can you hear me"));
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(3800)), "until it has caught up");
+    assert_eq!(text_of(&rig.words(3500, "can you hear me", 1000)), Some("can you hear me"));
 
-    rig.at(4001, Input::Agent(Agent::Silent));
+    rig.at(3501, Input::Agent(Agent::Silent));
     rig.started(10_080, 10_000);
     rig.ended(11_100, 11_000);
     assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(12_800)));
 
     let mut rig = Rig::new();
-    rig.at(0, Input::TranscriberBehind);
     rig.started(80, 0);
     rig.ended(1100, 1000);
-    let partial = Transcript { text: "can".into(), is_final: false, utterance_over: false, end: ms(400) };
-    rig.at(2900, Input::Transcript(partial));
-    assert_eq!(text_of(&rig.at(7000, Input::Tick)), Some("can"), "but not for ever");
+    rig.at(1900, Input::TranscriberBehind);
+    rig.at(2900, Input::Transcript(partial(400)));
+    assert_eq!(text_of(&rig.at(3900, Input::Tick)), Some("can"), "but not for ever");
+
+    let mut rig = Rig::new();
+    rig.at(0, Input::TranscriberBehind);
+    rig.started(10_080, 10_000);
+    rig.ended(11_100, 11_000);
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(12_800)), "one that lies long ago is forgotten");
 }
 
 #[test]
@@ -293,6 +299,29 @@ fn a_late_transcript_of_a_turn_that_is_over_is_not_said_again() {
     assert!(text_of(&rig.at(3000, Input::Tick)).is_some());
     // A final reaches to the finalize that asked for it, beyond the end of speech.
     assert_eq!(rig.words(3200, "are you open", 1130), vec![]);
+    assert_eq!(rig.taker.wake_at(), None);
+}
+
+#[test]
+fn a_floor_taken_by_sound_is_confirmed_by_as_many_words_as_the_agent_wants() {
+    let mut rig = Rig::new();
+    rig.taker.config.barge_in_words_min = 2;
+    rig.at(0, Input::Agent(Agent::Audible));
+    rig.started(1080, 1000);
+    assert!(matches!(rig.at(1120, Input::Tick)[..], [Output::BargeIn { .. }]));
+    rig.at(1120, Input::Agent(Agent::Silent));
+    assert_eq!(rig.words(1400, "parking", 1350), vec![]);
+    assert_eq!(rig.words(1700, "costs", 1650), vec![Output::BargeInConfirmed]);
+}
+
+#[test]
+fn over_a_line_that_must_finish_only_words_for_us_are_kept() {
+    let mut rig = Rig::new();
+    rig.taker.spoken("This call may be recorded for training.");
+    rig.at(0, Input::Agent(Agent::Uninterruptible));
+    rig.words(1000, "okay", 900);
+    rig.words(1500, "may be recorded for training", 1400);
+    assert_eq!(rig.at(5000, Input::Agent(Agent::Silent)), vec![]);
     assert_eq!(rig.taker.wake_at(), None);
 }
 

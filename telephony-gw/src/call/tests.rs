@@ -116,6 +116,23 @@ fn a_barge_in_reaches_the_carrier_first() {
 }
 
 #[test]
+fn a_hang_up_of_a_generation_that_was_thrown_away_is_refused() {
+    let mut trace = Trace::active();
+    trace.at(0, play(2, 160));
+    assert!(trace.at(5, hang_up(EndReason::AgentHangup)).is_empty(), "it is of epoch 0");
+    assert!(!trace.call.is_over());
+}
+
+#[test]
+fn an_event_does_not_silence_what_is_being_said() {
+    let mut trace = Trace::active();
+    trace.at(0, play(1, 160));
+    // A later line is in the queue behind it.
+    trace.at(5, Input::Media(response(2, FromMedia::CallEvent(CallEvent::default()))));
+    assert!(matches!(trace.at(10, play(1, 160))[..], [Output::ToCarrier(Command::Media(_))]));
+}
+
+#[test]
 fn a_played_mark_is_told() {
     let mut trace = Trace::active();
     trace.at(0, play(1, 160));

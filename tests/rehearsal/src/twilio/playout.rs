@@ -138,7 +138,12 @@ impl Playout {
         self.overflow_bytes
     }
 
-    /// Everything that was played, silence included, from the call's beginning.
+    /// Everything that was played so far, silence included, from the call's beginning.
+    pub fn heard(&self) -> &[u8] {
+        &self.heard
+    }
+
+    /// The same, at the end.
     pub fn into_heard(self) -> Vec<u8> {
         self.heard
     }

@@ -1,0 +1,244 @@
+//! A transcriber: hears words in the bytes that it is sent, as Nova does (interims, finals, the end of an utterance) or
+//! as Flux does (turns). Sometimes late, sometimes saying things twice or never, sometimes cut off for a while.
+
+use std::time::Duration;
+
+use media::{pipeline::Input, stt::Transcript};
+
+use crate::{
+    chance::Chance,
+    hub::{Event, Hub, Line},
+    plan::Plan,
+    sound::{self, CELL, FRAME},
+};
+
+/// A pause that makes Nova settle what it has.
+const ENDPOINTING: Duration = Duration::from_millis(300);
+/// A pause that makes Nova say so.
+const UTTERANCE_END: Duration = Duration::from_millis(1000);
+/// How often words that are not settled are told, and how long they may stay so.
+const INTERIM_EVERY: Duration = Duration::from_millis(300);
+const SETTLE_EVERY: Duration = Duration::from_millis(4_000);
+
+/// The word that is being heard.
+struct Hearing {
+    sound: u32,
+    frames: u32,
+    end: Duration,
+}
+
+/// The vendor.
+pub struct Stt {
+    chance: Chance,
+    flux: bool,
+    offset: Duration,
+    hearing: Option<Hearing>,
+    /// Words that are not settled (Nova), or of the turn so far (Flux).
+    words: Vec<String>,
+    first_word: Duration,
+    last_word: Duration,
+    told: (usize, Duration),
+    utterance_open: bool,
+    /// Flux: the likely end was told; how long it waits for it and for the end.
+    likely: bool,
+    waits: (Duration, Duration),
+    /// No socket until then; what was heard meanwhile.
+    away: Option<Duration>,
+    kept: Vec<(u32, Duration)>,
+    finalize_kept: bool,
+}
+
+impl Stt {
+    /// Hears nothing yet.
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            chance: Chance::new(plan.seed, 8),
+            flux: plan.flux,
+            offset: Duration::ZERO,
+            hearing: None,
+            words: Vec::new(),
+            first_word: Duration::ZERO,
+            last_word: Duration::ZERO,
+            told: (0, Duration::ZERO),
+            utterance_open: false,
+            likely: false,
+            waits: (Duration::from_millis(300), Duration::from_millis(800)),
+            away: None,
+            kept: Vec::new(),
+            finalize_kept: false,
+        }
+    }
+
+    /// More audio, which ends at `end`.
+    pub fn audio(&mut self, audio: &[u8], end: Duration, hub: &mut Hub) {
+        let begin = end.saturating_sub(Duration::from_micros(audio.len() as u64 * 125));
+        for (n, frame) in audio.chunks(FRAME).enumerate() {
+            let at = begin + Duration::from_millis(20) * (n as u32 + 1);
+            let word = sound::first_cell(frame).map_or(u32::MAX, |cell| cell.word);
+            self.frame(word, at, hub);
+        }
+        debug_assert_eq!(CELL * 20, FRAME);
+    }
+
+    fn frame(&mut self, word: u32, at: Duration, hub: &mut Hub) {
+        if let Some(back) = self.away {
+            self.kept.push((word, at));
+            if hub.now >= back {
+                self.come_back(hub);
+            }
+            return;
+        }
+        if self.chance.happens(hub.plan.often(0.0, 0.0003, 0.001)) {
+            self.away = Some(hub.now + self.chance.ms(200, 4_000));
+            hub.log("stt", || "its socket is lost".into());
+        }
+        self.hear(word, at, hub);
+        if self.flux { self.flux(hub) } else { self.nova(hub) }
+    }
+
+    /// The socket is back, and hears again what was not settled.
+    fn come_back(&mut self, hub: &mut Hub) {
+        self.away = None;
+        if std::mem::take(&mut self.likely) {
+            self.tell(Input::TurnResumed, Duration::ZERO, hub);
+        }
+        self.tell(Input::SttReconnected("lost".into()), Duration::ZERO, hub);
+        let kept = std::mem::take(&mut self.kept);
+        let again = self.chance.ms(100, 900);
+        for (word, at) in kept {
+            self.hear(word, at, hub);
+            if self.flux { self.flux_after(again, hub) } else { self.nova_after(again, hub) }
+        }
+        if std::mem::take(&mut self.finalize_kept) {
+            self.settle(true, again, hub);
+        }
+    }
+
+    fn hear(&mut self, word: u32, at: Duration, hub: &mut Hub) {
+        self.offset = at;
+        let is_word = hub.truth.sound_of(word).is_some_and(|sound| sound.text.is_some());
+        match &mut self.hearing {
+            Some(hearing) if hearing.sound == word => {
+                hearing.frames += 1;
+                hearing.end = at;
+                return;
+            }
+            _ => {}
+        }
+        if let Some(hearing) = self.hearing.take()
+            && hearing.frames >= 3
+            && let Some(text) = hub.truth.sound_of(hearing.sound).and_then(|sound| sound.text.clone())
+            && !self.chance.happens(hub.plan.often(0.0, 0.005, 0.02))
+        {
+            if self.words.is_empty() {
+                self.first_word = hearing.end;
+            }
+            self.words.push(text);
+            self.last_word = hearing.end;
+            self.utterance_open = true;
+        }
+        self.hearing = is_word.then_some(Hearing { sound: word, frames: 1, end: at });
+    }
+
+    fn tell(&mut self, input: Input, more: Duration, hub: &mut Hub) {
+        let late = hub.plan.often(0.002, 0.01, 0.03);
+        let delay =
+            if self.chance.happens(late) { self.chance.ms(500, 2_500) } else { self.chance.ms(60, 220) };
+        hub.send_after(Line::Stt, delay + more, Event::Media(input));
+    }
+
+    fn text(&self) -> String {
+        self.words.join(" ")
+    }
+
+    /// Silent for so long, by what it heard.
+    fn quiet(&self) -> Duration {
+        if self.hearing.is_some() { Duration::ZERO } else { self.offset.saturating_sub(self.last_word) }
+    }
+
+    fn nova(&mut self, hub: &mut Hub) {
+        self.nova_after(Duration::ZERO, hub);
+    }
+
+    fn nova_after(&mut self, more: Duration, hub: &mut Hub) {
+        if self.words.is_empty() {
+            if self.utterance_open && self.quiet() >= UTTERANCE_END {
+                self.utterance_open = false;
+                self.tell(Input::UtteranceEnd, more, hub);
+            }
+            return;
+        }
+        if self.quiet() >= ENDPOINTING {
+            self.settle(true, more, hub);
+        } else if self.offset.saturating_sub(self.first_word) >= SETTLE_EVERY {
+            self.settle(false, more, hub);
+        } else if self.words.len() != self.told.0 && self.offset >= self.told.1 + INTERIM_EVERY {
+            self.told = (self.words.len(), self.offset);
+            let (text, end) = (self.text(), self.last_word);
+            let interim = Transcript { text, is_final: false, utterance_over: false, end };
+            self.tell(Input::Transcript(interim), more, hub);
+        }
+    }
+
+    /// What it has is settled.
+    fn settle(&mut self, utterance_over: bool, more: Duration, hub: &mut Hub) {
+        let text = self.text();
+        self.words.clear();
+        self.told = (0, self.offset);
+        let settled = Transcript { text, is_final: true, utterance_over, end: self.offset };
+        if !settled.text.is_empty() && self.chance.happens(hub.plan.often(0.0, 0.004, 0.02)) {
+            hub.counts.missing_finals += 1;
+            return;
+        }
+        if self.chance.happens(hub.plan.often(0.0, 0.01, 0.03)) {
+            self.tell(Input::Transcript(settled.clone()), more, hub);
+        }
+        self.tell(Input::Transcript(settled), more, hub);
+    }
+
+    /// Media asks for what it has.
+    pub fn finalize(&mut self, hub: &mut Hub) {
+        if self.flux {
+            return;
+        }
+        if self.away.is_some() {
+            self.finalize_kept = true;
+            return;
+        }
+        // The last word is heard to its end.
+        self.hear(u32::MAX, self.offset, hub);
+        self.settle(true, Duration::ZERO, hub);
+    }
+
+    fn flux(&mut self, hub: &mut Hub) {
+        self.flux_after(Duration::ZERO, hub);
+    }
+
+    fn flux_after(&mut self, more: Duration, hub: &mut Hub) {
+        if self.words.is_empty() {
+            return;
+        }
+        let (text, end) = (self.text(), self.offset);
+        if self.words.len() != self.told.0 && (self.likely || self.offset >= self.told.1 + INTERIM_EVERY) {
+            self.told = (self.words.len(), self.offset);
+            self.waits = (self.chance.ms(200, 450), self.chance.ms(450, 1_400));
+            if std::mem::take(&mut self.likely) {
+                self.tell(Input::TurnResumed, more, hub);
+            }
+            let update = Transcript { text, is_final: false, utterance_over: false, end };
+            self.tell(Input::Transcript(update), more, hub);
+        } else if self.quiet() >= self.waits.1 {
+            self.words.clear();
+            self.told = (0, self.offset);
+            self.likely = false;
+            self.tell(Input::EndOfTurn { text, end }, more, hub);
+        } else if self.quiet() >= self.waits.0 && !self.likely {
+            self.likely = true;
+            self.told.0 = self.words.len();
+            self.tell(Input::LikelyEndOfTurn { text, end }, more, hub);
+        } else if self.likely && self.hearing.is_some() && self.quiet().is_zero() {
+            self.likely = false;
+            self.tell(Input::TurnResumed, more, hub);
+        }
+    }
+}
