@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     answered_call::GREETING,
-    caller::{line, prompt, quiet},
+    caller::{line, prompt},
     sandbox::{Finished, Sandbox, Shape},
     trial,
 };
@@ -41,7 +41,8 @@ async fn heard(sandbox: Sandbox, off_max: usize) {
     let steps = vec![
         line(library, FIRST, When::AfterAgentStarts { ms: 1_200 }).await,
         line(library, SECOND, When::AfterAgentStarts { ms: 3_600 }).await,
-        prompt(library, "vm-goodbye", quiet()),
+        // Longer than the agent may pause between two sentences on a machine that has much else to do.
+        prompt(library, "vm-goodbye", When::AgentQuiet { ms: 1_500 }),
     ];
     let call = sandbox.call(steps).await;
     call.assert_ended_by_us(EndReason::AgentHangup);

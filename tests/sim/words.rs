@@ -38,7 +38,7 @@ impl Words {
         let mut number = self.known.len();
         let mut text = String::from("z");
         for syllable in 0.. {
-            if syllable > 1 && number == 0 && (syllable + self.known.len()) % 3 != 0 {
+            if syllable > 1 && number == 0 && !(syllable + self.known.len()).is_multiple_of(3) {
                 break;
             }
             text.push(char::from(VOWELS[number % VOWELS.len()]));
