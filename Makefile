@@ -3,14 +3,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sim bench test-engines proto-baseline system tools
+.PHONY: help demo test check sim turns bench test-engines proto-baseline system tools
 
 CARGO ?= cargo
 # More options of cargo's, such as --locked.
 CARGO_FLAGS ?=
-# More options of `trunkline demo`.
+# More options of `demo` and `turns`.
 ARGS ?=
-# What `bench` measures in place of a fresh release build.
+# What `bench` and `turns` measure in place of a fresh release build.
 BIN ?=
 
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
@@ -60,6 +60,13 @@ bench: system tools ## Turns, preemption and barge-in as the carrier sees them, 
 		echo; $(RELEASE)/examples/vad_cost; \
 		echo; $(RELEASE)/examples/search_bench; \
 	fi
+
+turns: system tools ## Turn-taking on audio, with Nova and with Flux; BIN=FILE measures that binary, ARGS='--only pauses' a part
+	@if [ -z '$(BIN)' ]; then \
+		echo "==> building for release (many minutes the first time)" >&2; \
+		$(CARGO) build $(CARGO_FLAGS) --release --bin trunkline; \
+	fi
+	@python3 tests/bench/turns.py --bin '$(or $(BIN),$(RELEASE)/trunkline)' $(ARGS)
 
 test-engines: system tools ## The suites that need another engine than the embedded ones; one that is away is a failure
 	$(call say,the speech detector on ONNX Runtime)

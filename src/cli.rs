@@ -121,6 +121,12 @@ pub struct Call {
     /// to speak, to interrupt it
     #[arg(long, value_name = "FILE[@MS]", num_args = 1..)]
     pub play: Vec<String>,
+    /// Let the agent's voice come back to it: DB weaker and MS later
+    #[arg(long, value_name = "DB@MS")]
+    pub echo: Option<String>,
+    /// The noise in the caller's room, in dB of full scale
+    #[arg(long, value_name = "DB", allow_negative_numbers = true)]
+    pub noise: Option<f32>,
     /// Save what the caller said (left) and heard (right)
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,

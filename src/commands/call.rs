@@ -1,8 +1,8 @@
 //! `call`: be the carrier.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
-use rehearsal::twilio::{self, CallEvent, Line, Plan, Report, Step, What, When};
+use rehearsal::twilio::{self, CallEvent, Echo, Line, Plan, Report, Room, Step, What, When};
 
 use crate::{
     cli::{Call, Carrier},
@@ -42,7 +42,22 @@ fn plan(options: &Call) -> Result<Plan, Exit> {
     let mut plan = Plan::new(options.url.clone(), &options.to, &options.from, &options.auth_token);
     plan.public_url = options.public_url.clone();
     plan.steps = options.play.iter().map(|file| line(file)).collect::<Result<_, _>>()?;
+    let echo = options.echo.as_deref().map(echo).transpose()?;
+    plan.room = Room { echo, noise_db: options.noise };
     Ok(plan)
+}
+
+fn echo(text: &str) -> Result<Echo, Exit> {
+    let parsed = text.split_once('@').and_then(|(db, ms)| {
+        let loss_db = db.parse().ok().filter(|db| (0.0..=90.0).contains(db))?;
+        let ms = ms.parse().ok().filter(|ms| (20..=1000).contains(ms))?;
+        Some(Echo { loss_db, delay: Duration::from_millis(ms) })
+    });
+    parsed.ok_or_else(|| {
+        Exit::configuration(format!(
+            "--echo {text}: write the loss, 0 to 90 dB, and the delay, 20 to 1000 ms, as 30@150"
+        ))
+    })
 }
 
 fn line(text: &str) -> Result<Step, Exit> {

@@ -91,7 +91,7 @@ def resample(samples, rate):
 class Platform:
     """`trunkline up` on free ports and fresh stores, every vendor rehearsed, until the `with` block ends."""
 
-    def __init__(self, binary, folder, lines, latencies_ms):
+    def __init__(self, binary, folder, lines, latencies_ms, settings=None):
         self.binary, self.folder = binary, folder
         shutil.rmtree(folder, ignore_errors=True)
         record(folder / "lines", lines)
@@ -108,8 +108,10 @@ class Platform:
             "TRUNKLINE_DATA_DIR": str(folder / "data"),
             "TRUNKLINE_REHEARSAL_LOG": str(self.log),
             "TRUNKLINE_REHEARSAL_RECORDINGS": str(folder / "lines"),
-            "TRUNKLINE_REHEARSAL_LATENCY_MS": ",".join(f"{vendor}={ms}" for vendor, ms in latencies_ms.items()),
         }
+        if latencies_ms:
+            self.env["TRUNKLINE_REHEARSAL_LATENCY_MS"] = ",".join(f"{vendor}={ms}" for vendor, ms in latencies_ms.items())
+        self.env |= settings or {}
 
     agent = None
 
@@ -183,9 +185,16 @@ class Platform:
         for play in plays:
             name, at, ms = play.partition("@")
             files.append(f"{self.folder / 'lines' / name}.wav{at}{ms}")
-        command = [self.binary, "call", "--json", "--url", self.url, "--calls", str(calls), "--at-once", str(at_once)]
-        done = subprocess.run(command + ["--play", *files], env=self.env, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, timeout=timeout)
+        return self.placed(files, ["--calls", str(calls), "--at-once", str(at_once)], timeout)
+
+    def place(self, files, options, timeout=300):
+        """Places one call whose caller plays these files (FILE or FILE@MS); returns the carrier's report."""
+        return self.placed([str(file) for file in files], options, timeout)[0]
+
+    def placed(self, files, options, timeout):
+        command = [self.binary, "call", "--json", "--url", self.url, *options, "--play", *files]
+        done = subprocess.run(command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              timeout=timeout)
         if done.returncode:
             sys.exit(f"`trunkline call` ended with {done.returncode}: {done.stderr.strip()}; see {self.folder / 'up.log'}")
         return [json.loads(line) for line in done.stdout.splitlines()]

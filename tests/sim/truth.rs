@@ -206,7 +206,10 @@ impl Truth {
         }
         if !self.is_filler(owner) {
             if self.voice != Some(owner) {
-                if let Some(before) = self.voice {
+                // The apology of a reply that broke off is a part of it, and goes on with it after an interruption.
+                let apology = self.words.of_text(&self.apology).next().map(|word| word.owner);
+                let part = matches!(self.voice, Some(Owner::Reply(_))) && Some(owner) == apology;
+                if let Some(before) = self.voice.filter(|_| !part) {
                     self.left.insert(before);
                 }
                 if self.left.contains(&owner) && word.place > 0 {
@@ -216,6 +219,9 @@ impl Truth {
                 self.left.remove(&owner);
             }
             self.voice = Some(owner);
+            if matches!(owner, Owner::Line(_)) && word.place == 0 {
+                self.said_anew(owner);
+            }
             self.answered(owner, at);
         }
         if let Owner::Reply(epoch) = owner {

@@ -165,16 +165,18 @@ impl Pipeline {
 
     /// Takes an input. Drain [`Pipeline::poll`] before the next.
     pub fn handle(&mut self, input: Input, now: Instant) {
+        self.listen(now);
         match input {
             Input::Speech(Edge::SpeechStarted { at_ms }) => {
                 let at = self.instant(Duration::from_millis(at_ms), now);
                 self.ear.onset(now.saturating_duration_since(at));
+                self.turn.handle(turn::Input::Sound(self.ear.sound()), now);
                 self.turn.handle(turn::Input::SpeechStarted { at }, now);
             }
             Input::Speech(Edge::SpeechEnded { at_ms }) => {
                 let offset = Duration::from_millis(at_ms);
                 let at = self.instant(offset, now);
-                self.listen(now);
+                self.ear.speech_ended(now.saturating_duration_since(at));
                 self.turn.handle(turn::Input::SpeechEnded { at, offset }, now);
             }
             Input::Transcript(transcript) => self.turn.handle(turn::Input::Transcript(transcript), now),
@@ -236,7 +238,6 @@ impl Pipeline {
     }
 
     fn tick(&mut self, now: Instant) {
-        self.listen(now);
         self.turn.handle(turn::Input::Tick, now);
         self.playout.tick(now);
         if self.reply.as_ref().and_then(|reply| reply.stall_at).is_some_and(|at| at <= now) {
@@ -262,7 +263,22 @@ impl Pipeline {
                 break;
             }
         }
+        self.hold_back(now);
         self.note_waits(now);
+    }
+
+    /// An answer does not begin while the caller speaks: words may show that the turn was not over.
+    fn hold_back(&mut self, now: Instant) {
+        let Some(reply) = self.reply.as_ref().filter(|reply| reply.tentative.is_none() && !reply.paused)
+        else {
+            return;
+        };
+        if self.turn.holds_back() {
+            self.playout.hold(reply.epoch);
+        } else if self.playout.holds(reply.epoch) {
+            self.playout.release(reply.epoch, now);
+            self.settle(now);
+        }
     }
 
     fn turn_output(&mut self, output: turn::Output, now: Instant) {
@@ -351,6 +367,8 @@ impl Pipeline {
         } else if let Some(reply) = &self.reply {
             self.outputs.push_back(Output::Confirm { epoch: reply.epoch });
         }
+        // Words that come before the answer is heard go on with this turn.
+        self.set_agent(Agent::Thinking, now);
         self.event(Event::CallerTurn(CallerTurn { text: turn.text }), now);
         if let Some(reply) = &mut self.reply {
             reply.tentative = None;

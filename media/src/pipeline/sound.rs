@@ -18,6 +18,10 @@ pub struct Ear {
     slot: u64,
     /// Frames since the onset that is going on.
     onset_frames: usize,
+    /// Frames since the caller's own turn.
+    overlap_frames: usize,
+    /// Frames in a row that were learned as the caller's own.
+    learned_frames: usize,
 }
 
 fn slot_of(since: Duration) -> u64 {
@@ -26,14 +30,26 @@ fn slot_of(since: Duration) -> u64 {
 
 impl Ear {
     pub fn new() -> Self {
-        Self { level: Level::new(), echo: Echo::new(), slot: 0, onset_frames: 0 }
+        Self {
+            level: Level::new(),
+            echo: Echo::new(),
+            slot: 0,
+            onset_frames: 0,
+            overlap_frames: 0,
+            learned_frames: 0,
+        }
     }
 
     /// A frame of the caller's side; `alone` if it is speech while the agent is not heard.
     pub fn hear(&mut self, frame: &[u8], since: Duration, alone: bool) {
         let db = self.level.push(frame);
+        self.overlap_frames += 1;
         if alone {
             self.level.speech_frame(db);
+            self.overlap_frames = 0;
+            self.learned_frames += 1;
+        } else {
+            self.learned_frames = 0;
         }
         let slot = slot_of(since);
         self.echo.heard(slot, db);
@@ -56,8 +72,16 @@ impl Ear {
         self.onset_frames = usize::try_from(slot_of(ago)).unwrap_or(0);
     }
 
-    fn sound(&self) -> Sound {
-        let window = self.onset_frames.clamp(WINDOW_SLOTS_MIN, WINDOW_SLOTS_MAX);
+    /// The detector found that speech ended this long ago: what came since is not how loud the caller is.
+    pub fn speech_ended(&mut self, ago: Duration) {
+        let silent = usize::try_from(slot_of(ago)).unwrap_or(usize::MAX).min(self.learned_frames);
+        self.level.forget_last(silent);
+        self.learned_frames = 0;
+    }
+
+    pub fn sound(&self) -> Sound {
+        // What came before the onset tells an echo from a caller too, as long as it is not the caller's own turn.
+        let window = self.onset_frames.max(self.overlap_frames).clamp(WINDOW_SLOTS_MIN, WINDOW_SLOTS_MAX);
         if self.echo.score(self.slot, window) >= THRESHOLD {
             return Sound::Echo;
         }
@@ -66,7 +90,8 @@ impl Ear {
 }
 
 impl Pipeline {
-    /// Tells the floor what the sound that is going on is like, before it decides.
+    /// Tells the floor what the sound that is going on is like. Before every input: anything that comes in, a frame of
+    /// ours that goes out among them, can be the moment at which an overlap is decided.
     pub(super) fn listen(&mut self, now: Instant) {
         if self.turn.is_speaking() {
             self.turn.handle(turn::Input::Sound(self.ear.sound()), now);

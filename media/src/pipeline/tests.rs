@@ -256,6 +256,36 @@ fn a_weak_sound_needs_words_and_a_backchannel_is_none() {
 }
 
 #[test]
+fn a_sound_is_measured_before_whatever_comes_in_decides_on_it() {
+    let mut rig = answered();
+    rig.until(2000);
+    rig.sound = vec![0x70; 160];
+    for at in (2000..2900).step_by(20) {
+        rig.at(at, Input::Tick);
+    }
+    rig.core.handle(Input::Speech(Edge::SpeechStarted { at_ms: 2800 }), rig.t + ms(2900));
+    // Time for the decision, and what comes in is no tick.
+    rig.core.handle(Input::UtteranceEnd, rig.t + ms(2970));
+    let outputs: Vec<_> = std::iter::from_fn(|| rig.core.poll()).collect();
+    assert!(!outputs.iter().any(|o| matches!(o, Output::Clear { .. })), "{outputs:?}");
+}
+
+#[test]
+fn an_answer_waits_for_a_caller_who_goes_on() {
+    let begun = |rig: &Rig| rig.outputs.iter().any(|o| matches!(o, Output::Frame { .. }));
+    let mut rig = Rig::new();
+    rig.caller_says(0, 1000, "The key is lost.");
+    rig.segment(1400, 1, "One two.");
+    rig.at(1480, Input::Speech(Edge::SpeechStarted { at_ms: 1400 }));
+    rig.audio(1600, 1, 0, 1000);
+    rig.at(1700, Input::Speech(Edge::SpeechEnded { at_ms: 1650 }));
+    rig.until(2040);
+    assert!(!begun(&rig), "words may still come");
+    rig.until(2060);
+    assert!(begun(&rig), "it was a noise");
+}
+
+#[test]
 fn a_likely_end_starts_the_reply_and_nothing_is_said_before_it_is_certain() {
     let mut rig = Rig::new();
     rig.core = Pipeline::new(Config::default(), 0, rig.t);

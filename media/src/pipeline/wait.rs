@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use proto::{from_wire, tenancy::v1 as tenancy, types::v1::EndReason};
 
 use super::{Config, Pipeline, Purpose};
-use crate::{playout::Kind, turn::Turn};
+use crate::{
+    playout::Kind,
+    turn::{Turn, WORDLESS_MAX},
+};
 
 /// How long the caller waits before the first and the second filler.
 const FILLERS_AFTER: [Duration; 2] = [Duration::from_millis(800), Duration::from_millis(3000)];
@@ -172,6 +175,7 @@ impl Pipeline {
         let waiting = self.reply.as_ref().is_some_and(|reply| reply.tentative.is_none() && !reply.paused);
         let sayable =
             self.phrase(Purpose::Filler(0)).is_some() && self.taken.is_none() && !self.ending.is_final;
+        let sayable = sayable && !self.turn.holds_back();
         self.waits.filler_at = if waiting && quiet && sayable {
             let asked = self.reply.as_ref().map_or(now, |reply| reply.asked_at);
             let since = self.playout.silent_since().map_or(asked, |end| end.max(asked));
@@ -190,10 +194,10 @@ impl Pipeline {
             && self.taken.is_none()
             && self.waits.keys.is_empty();
         self.waits.idle_at = match (idle, self.waits.idle_timeout) {
-            // Sound without words may be the caller's for as long as a silence, and is noise after that.
+            // Sound without words may be the caller's for a while, and is noise after that.
             (true, Some(timeout)) => {
                 let at = self.waits.idle_at.unwrap_or(now + timeout);
-                Some(wordless.map_or(at, |since| at.max(since + timeout)))
+                Some(wordless.map_or(at, |since| at.max(since + WORDLESS_MAX)))
             }
             _ => None,
         };
@@ -307,6 +311,5 @@ impl Pipeline {
         }
         let text = format!("[pressed the keys {keys}]");
         self.end_of_turn(Turn { text, end_of_speech: now, transcript_at: None }, now);
-        self.set_agent(crate::turn::Agent::Thinking, now);
     }
 }

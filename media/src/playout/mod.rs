@@ -183,6 +183,11 @@ impl Playout {
         }
     }
 
+    /// True while an utterance is kept from being said.
+    pub fn holds(&self, epoch: i64) -> bool {
+        self.utterances.iter().any(|utterance| utterance.epoch == epoch && utterance.on_hold)
+    }
+
     /// Lets an utterance be said.
     pub fn release(&mut self, epoch: i64, now: Instant) {
         if let Some(utterance) = self.of(epoch) {

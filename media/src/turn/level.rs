@@ -22,17 +22,22 @@ const RECENT_FRAMES: usize = 50;
 /// The level of an onset is its upper quartile: its first frames rise from silence.
 const ONSET_PERCENTILE: usize = 75;
 /// An onset this far below the caller's level is weak, in dB.
-const WEAK_BELOW_DB: f32 = 9.0;
-/// Below this an onset is weak while the caller's level is not known, in dBFS.
-const WEAK_FLOOR_DB: f32 = -42.0;
+const WEAK_BELOW_DB: f32 = 4.0;
+/// This far below the caller's level somebody else speaks, or the caller to somebody else, in dB.
+const DISTANT_BELOW_DB: f32 = 15.0;
+/// Below this an onset is weak while the caller's level is not known, in dBFS: the echo of a loud greeting at
+/// -20 dB lies below it, callers seldom do.
+const WEAK_FLOOR_DB: f32 = -30.0;
 
 /// How an onset compares with the caller's own speech.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strength {
+    /// More than 15 dB below it.
+    Distant,
+    /// More than 4 dB below that, or below -30 dBFS while it is not known.
+    Weak,
     /// As loud as the caller speaks when it is his turn.
     Strong,
-    /// More than 9 dB below that, or below -42 dBFS while it is not known.
-    Weak,
 }
 
 /// The running levels of one caller. Holds 1 s of levels and a histogram of 10 s of speech.
@@ -83,6 +88,15 @@ impl Level {
         self.counts[usize::from(below)] += 1;
     }
 
+    /// Forgets the last `frames` that were learned: the speech had ended before them.
+    pub fn forget_last(&mut self, frames: usize) {
+        for _ in 0..frames {
+            if let Some(below) = self.speech.pop_back() {
+                self.counts[usize::from(below)] -= 1;
+            }
+        }
+    }
+
     /// The typical level of the caller's speech in dBFS, to the dB: the 70th percentile of the last 10 s of it. None
     /// before half a second of it.
     pub fn caller_level(&self) -> Option<f32> {
@@ -108,8 +122,12 @@ impl Level {
         else {
             return Strength::Weak;
         };
-        let threshold = self.caller_level().map_or(WEAK_FLOOR_DB, |caller| caller - WEAK_BELOW_DB);
-        if *level < threshold { Strength::Weak } else { Strength::Strong }
+        match self.caller_level() {
+            Some(caller) if *level < caller - DISTANT_BELOW_DB => Strength::Distant,
+            Some(caller) if *level < caller - WEAK_BELOW_DB => Strength::Weak,
+            None if *level < WEAK_FLOOR_DB => Strength::Weak,
+            _ => Strength::Strong,
+        }
     }
 }
 

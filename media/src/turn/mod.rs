@@ -30,8 +30,25 @@ const COVER_TOLERANCE: Duration = Duration::from_millis(250);
 const CATCH_UP: Duration = Duration::from_millis(2500);
 /// The longest wait for such words after the end of speech: with the first filler behind it no silence is over 4 s.
 const BEHIND_DELAY_MAX: Duration = Duration::from_millis(2900);
+/// Sound that goes on for this long after the caller's newest words, and brings no more, is noise.
+const STALE_WORDS: Duration = Duration::from_millis(2500);
 /// Speech without a word for this long over a held floor is noise.
-const WORDLESS_MAX: Duration = Duration::from_millis(3000);
+pub const WORDLESS_MAX: Duration = Duration::from_millis(3000);
+/// A gap between words that was told while new speech is going on is of the speech before it: what is new has this long
+/// to bring a word.
+const FIRST_WORD_MAX: Duration = Duration::from_millis(1000);
+/// Sound that is weak when it has lasted long enough may only have begun softly: it is looked at again this often, until
+/// it has lasted twice as long.
+const OVERLAP_AGAIN: Duration = Duration::from_millis(20);
+/// Weak speech over the agent that is no longer than this, and brings no more words than these, is said in passing.
+const PASSING_MAX: Duration = Duration::from_millis(1000);
+const PASSING_WORDS_MAX: usize = 2;
+/// How long after the end of speech its last words may come.
+const LAST_WORD_MAX: Duration = Duration::from_millis(400);
+/// How late the words of a sound may come, beside the next sound.
+const LATE_WORDS_MAX: Duration = Duration::from_millis(1500);
+/// How long after we fell silent our own words may come back.
+const ECHO_TAIL: Duration = Duration::from_millis(1500);
 /// Speech shorter than this that brings no words is not asked about.
 const REPROMPT_SPEECH_MIN: Duration = Duration::from_millis(400);
 /// Sound without a word for this long before we speak is noise.
@@ -104,6 +121,15 @@ pub enum Sound {
     Echo,
 }
 
+impl Sound {
+    fn strength(self) -> Strength {
+        match self {
+            Self::Voice(strength) => strength,
+            Self::Echo => Strength::Weak,
+        }
+    }
+}
+
 /// What it decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
@@ -163,6 +189,8 @@ pub struct TurnTaker {
     speech_length: Duration,
     /// The overlap that is going on was decided: it waits for words, or took the floor.
     overlap_decided: bool,
+    /// When it is looked at again.
+    overlap_again: Option<Instant>,
     sound: Sound,
     held: Option<Held>,
     finals: String,
@@ -170,12 +198,25 @@ pub struct TurnTaker {
     transcript_at: Option<Instant>,
     /// Where the settled transcript ends.
     covered: Duration,
-    /// No word came for a while, so nothing more will.
+    /// When the newest words of this turn came, and where they end on the audio clock.
+    newest_words: Option<(Instant, Duration)>,
+    /// No word came for a while, so nothing more will of what was said before.
     words_over: bool,
     /// Words may come late until then.
     behind_until: Option<Instant>,
+    /// A floor that sound had taken was given back: until the caller's words are heard, sound alone does not take it
+    /// again. Without this an echo or a noise that goes on would cut us off at every word.
+    sound_doubted: bool,
+    /// The strongest sound of the speech that is going on or was last, and of the one before.
+    loudest: [Option<Strength>; 2],
+    /// The end of the last stretch of speech.
+    quiet_at: Option<Instant>,
     /// When the agent became audible: an overlap begins no earlier.
     audible_at: Option<Instant>,
+    /// When it ceased to be.
+    inaudible_at: Option<Instant>,
+    /// The caller spoke while the answer was being made: until then it is not begun, words may show that it is stale.
+    hold_until: Option<Instant>,
     /// Where the last turn ended on the audio clock: late transcripts of it are not said again.
     closed: Duration,
     /// The likely end that was told, and its words.
@@ -194,15 +235,22 @@ impl TurnTaker {
             ended: None,
             speech_length: Duration::ZERO,
             overlap_decided: false,
+            overlap_again: None,
             sound: Sound::Voice(Strength::Strong),
             held: None,
             finals: String::new(),
             interim: String::new(),
             transcript_at: None,
             covered: Duration::ZERO,
+            newest_words: None,
             words_over: false,
             behind_until: None,
+            sound_doubted: false,
+            loudest: [None; 2],
+            quiet_at: None,
             audible_at: None,
+            inaudible_at: None,
+            hold_until: None,
             closed: Duration::ZERO,
             likely: None,
             outputs: VecDeque::new(),
@@ -214,23 +262,30 @@ impl TurnTaker {
         match input {
             Input::SpeechStarted { at } => {
                 self.onset = Some(at);
+                let before = self.loudest[0]
+                    .filter(|_| self.quiet_at.is_some_and(|quiet| at < quiet + LATE_WORDS_MAX));
+                self.loudest = [Some(self.sound.strength()), before];
+                self.hold_until = Some(at + FIRST_WORD_MAX);
                 self.ended = None;
                 self.overlap_decided = false;
-                self.words_over = false;
+                self.overlap_again = None;
             }
             Input::SpeechEnded { at, offset } => {
                 let onset = self.onset.take().unwrap_or(at);
                 self.speech_length = at.saturating_duration_since(onset);
                 self.ended = Some((at, offset));
+                self.quiet_at = Some(at);
+                self.words_over = false;
+                self.hold_until = self.hold_until.map(|_| at + LAST_WORD_MAX);
                 if self.covered + COVER_TOLERANCE < offset {
                     self.outputs.push_back(Output::Finalize);
                 }
             }
-            Input::Sound(sound) => self.sound = sound,
+            Input::Sound(sound) => self.sounds(sound),
             Input::Transcript(transcript) => self.transcript(&transcript, now),
             Input::UtteranceEnd => self.words_over = !self.finals.is_empty(),
             Input::VendorEndOfTurn { text, end } => self.vendor_end(text, end, now),
-            Input::VendorLikelyEndOfTurn { text, end } => self.vendor_likely(text, end),
+            Input::VendorLikelyEndOfTurn { text, end } => self.vendor_likely(text, end, now),
             Input::VendorTurnResumed => self.not_likely(),
             Input::TranscriberBehind => self.behind_until = Some(now + CATCH_UP),
             Input::Agent(agent) => self.agent_is(agent, now),
@@ -239,12 +294,29 @@ impl TurnTaker {
         self.decide(now);
     }
 
+    fn sounds(&mut self, sound: Sound) {
+        self.sound = sound;
+        if self.onset.is_some() {
+            self.loudest[0] = self.loudest[0].max(Some(sound.strength()));
+        }
+    }
+
+    /// How loud it was where words may come from, which are heard later than their sound: the loudest of the last stretch
+    /// of speech and of one shortly before. Words without a sound have the benefit of the doubt.
+    fn loudness(&self) -> Strength {
+        self.loudest[0].max(self.loudest[1]).unwrap_or(Strength::Strong)
+    }
+
     fn agent_is(&mut self, agent: Agent, now: Instant) {
         if agent == Agent::Audible && self.agent != Agent::Audible {
             self.audible_at = Some(now);
             self.overlap_decided |= self.wordless_since().is_some_and(|since| since + NOISE_AFTER <= now);
         }
         let was_heard = matches!(self.agent, Agent::Audible | Agent::Uninterruptible);
+        let is_heard = matches!(agent, Agent::Audible | Agent::Uninterruptible);
+        if was_heard && !is_heard {
+            self.inaudible_at = Some(now);
+        }
         if was_heard && agent == Agent::Silent && self.finals.is_empty() && self.interim.is_empty() {
             // What ended while we spoke and brought no words was no attempt to speak: nothing is asked about it.
             self.ended = None;
@@ -266,13 +338,25 @@ impl TurnTaker {
     pub fn wake_at(&self) -> Option<Instant> {
         match self.agent {
             Agent::Audible => self.overlap_at(),
-            Agent::Thinking | Agent::Uninterruptible => None,
+            Agent::Thinking => self.hold_until,
+            Agent::Uninterruptible => None,
             Agent::Silent => {
                 // No turn ends while it is not certain that the floor was taken.
-                let turn = || self.ended.map(|(at, offset)| self.end_of_turn_at(at, offset));
+                let turn = || match self.onset {
+                    Some(onset) if self.words_over => Some(onset + FIRST_WORD_MAX),
+                    Some(_) => self.stale_words().map(|(at, _)| at),
+                    None => self.ended.map(|(at, offset)| self.end_of_turn_at(at, offset)),
+                };
                 self.held.map_or_else(turn, |held| Some(self.give_back_at(held)))
             }
         }
+    }
+
+    /// True while an answer must not begin because the caller has begun to speak.
+    pub fn holds_back(&self) -> bool {
+        self.agent == Agent::Thinking
+            && self.hold_until.is_some()
+            && self.sound == Sound::Voice(Strength::Strong)
     }
 
     /// True while the caller speaks.
@@ -299,9 +383,12 @@ impl TurnTaker {
         if transcript.is_final && transcript.utterance_over {
             self.covered = self.covered.max(transcript.end);
         }
-        if !words.is_empty() && !self.is_for_us(words) {
+        if !words.is_empty() && !self.is_for_us(words, transcript.is_final, now) {
             // Neither an interruption nor a turn: as if it had not been said.
             self.interim.clear();
+            if transcript.is_final && self.finals.is_empty() && self.held.is_none() {
+                self.ended = None;
+            }
             return;
         }
         if transcript.is_final {
@@ -316,6 +403,7 @@ impl TurnTaker {
         if words.is_empty() {
             return;
         }
+        self.newest_words = Some((now, transcript.end));
         self.words_over = false;
         if self.held.is_some() && self.config.barge_in_words_min > 1 && !self.says_enough(words) {
             return;
@@ -323,18 +411,43 @@ impl TurnTaker {
         self.words_came(words, transcript.end, now);
     }
 
-    /// False for words over the agent that do not take the floor: backchannels, and our own coming back.
-    fn is_for_us(&self, words: &str) -> bool {
+    /// False for the words of somebody at a distance, and for words over the agent that do not take the floor:
+    /// backchannels, what may become one, what is said in passing, and our own coming back.
+    fn is_for_us(&self, words: &str, is_final: bool, now: Instant) -> bool {
+        if self.loudness() == Strength::Distant {
+            return false;
+        }
         let overlapping =
             matches!(self.agent, Agent::Audible | Agent::Uninterruptible) || self.held.is_some();
         if !overlapping {
-            return true;
+            let tail = self.inaudible_at.is_some_and(|at| now < at + ECHO_TAIL);
+            return !tail || !self.is_own(words);
         }
+        let (language, extra) = (&self.config.language, &self.config.backchannels);
         !words::is_echo_of(words, &self.spoken)
-            && !words::is_backchannel(words, &self.config.language, &self.config.backchannels)
+            && !words::is_backchannel(words, language, extra)
+            && (is_final || !words::begins_backchannel(words, language, extra))
+            && (self.held.is_some() || !self.is_own(words) && !self.is_in_passing(words, now))
+    }
+
+    /// Our own words coming back, however few: no caller's voice brought them.
+    fn is_own(&self, words: &str) -> bool {
+        self.loudness() != Strength::Strong
+            && (words::is_echo_of(words, &self.spoken) || words::are_among(words, &self.spoken))
+    }
+
+    /// A backchannel by its shape, whatever its words: weak, short, few words, and none that asks for the floor.
+    fn is_in_passing(&self, words: &str, now: Instant) -> bool {
+        let (language, extra) = (&self.config.language, &self.config.backchannels);
+        let length = self.onset.map_or(self.speech_length, |onset| now.saturating_duration_since(onset));
+        self.loudness() != Strength::Strong
+            && length <= PASSING_MAX
+            && words::content_words(words, language, extra) <= PASSING_WORDS_MAX
+            && !words::asks_for_floor(words, language)
     }
 
     fn words_came(&mut self, words: &str, end: Duration, now: Instant) {
+        self.sound_doubted = false;
         if self.held.take().is_some() {
             self.outputs.push_back(Output::BargeInConfirmed);
         } else if self.agent == Agent::Audible {
@@ -364,7 +477,14 @@ impl TurnTaker {
 
     fn vendor_end(&mut self, text: String, end: Duration, now: Instant) {
         let text = text.trim();
-        if end <= self.closed || text.is_empty() || !self.is_for_us(text) {
+        if end <= self.closed || text.is_empty() {
+            return;
+        }
+        if !self.is_for_us(text, true, now) {
+            self.not_likely();
+            if self.finals.is_empty() && self.held.is_none() {
+                self.ended = None;
+            }
             return;
         }
         self.finals = text.to_owned();
@@ -378,12 +498,13 @@ impl TurnTaker {
         }
     }
 
-    fn vendor_likely(&mut self, text: String, end: Duration) {
+    fn vendor_likely(&mut self, text: String, end: Duration, now: Instant) {
         if self.config.preemptive
             && self.agent == Agent::Silent
             && self.held.is_none()
             && end > self.closed
             && !text.trim().is_empty()
+            && self.is_for_us(text.trim(), true, now)
         {
             self.not_likely();
             let text = text.trim().to_owned();
@@ -393,6 +514,7 @@ impl TurnTaker {
     }
 
     fn decide(&mut self, now: Instant) {
+        self.hold_until.take_if(|until| now >= *until);
         match self.agent {
             Agent::Audible => self.decide_overlap(now),
             Agent::Silent => {
@@ -409,8 +531,13 @@ impl TurnTaker {
         if now < at {
             return;
         }
+        let strong = self.sound == Sound::Voice(Strength::Strong) && !self.sound_doubted;
+        if !strong && now < onset + 2 * self.config.barge_in_duration_min {
+            self.overlap_again = Some(now + OVERLAP_AGAIN);
+            return;
+        }
         self.overlap_decided = true;
-        if self.sound == Sound::Voice(Strength::Strong) {
+        if strong {
             self.agent = Agent::Silent;
             self.held = Some(Held { onset });
             self.outputs.push_back(Output::BargeIn { onset });
@@ -429,6 +556,7 @@ impl TurnTaker {
         }
         // What makes noise over the floor that we take back is known to be noise.
         self.overlap_decided = true;
+        self.sound_doubted = true;
         self.outputs.push_back(Output::FalseBargeIn);
         true
     }
@@ -438,10 +566,16 @@ impl TurnTaker {
             return;
         }
         // Noise can hold the VAD open: the gap between words then ends the turn.
-        if self.words_over && self.onset.is_some() {
+        if self.words_over && self.onset.is_some_and(|onset| now >= onset + FIRST_WORD_MAX) {
             // What goes on is noise: it does not take the floor from the answer either.
             self.overlap_decided = true;
             return self.end_turn(self.transcript_at.unwrap_or(now), self.covered);
+        }
+        if let Some((at, end)) = self.stale_words()
+            && now >= at
+        {
+            self.overlap_decided = true;
+            return self.end_turn(at, end);
         }
         let Some((at, offset)) = self.ended else {
             if !self.config.transcriber_decides {
@@ -453,13 +587,16 @@ impl TurnTaker {
         let settled = has_words && (self.is_covered(offset) || self.words_over);
         if now >= self.end_of_turn_at(at, offset) {
             if settled {
-                self.end_turn(at, offset);
+                // Words that were not heard yet may be of the same speech, where the transcriber lost its place.
+                let heard = self.newest_words.map_or(offset, |(_, end)| end.min(offset));
+                self.end_turn(at, if self.is_covered(offset) { offset } else { heard });
             } else if has_words || !self.interim.is_empty() {
                 // A transcript that comes later is of audio up to now, the silence after the words included.
                 self.end_turn(at, offset + now.saturating_duration_since(at));
             } else {
                 self.ended = None;
-                if self.speech_length >= REPROMPT_SPEECH_MIN {
+                let callers = matches!(self.sound, Sound::Voice(Strength::Strong | Strength::Weak));
+                if callers && self.speech_length >= REPROMPT_SPEECH_MIN {
                     self.outputs.push_back(Output::NoWords);
                 }
             }
@@ -494,7 +631,9 @@ impl TurnTaker {
         }
         let settled = !self.finals.is_empty() && (self.is_covered(offset) || self.words_over);
         if !settled || config.transcriber_decides {
-            return at_last(longest);
+            // Noise that went on behind the words does not put the end off for ever.
+            let stale = self.newest_words.map_or(at + longest, |(heard, _)| heard + STALE_WORDS);
+            return at_last(longest).min(stale.max(at));
         }
         let delay = match words::ending(&self.finals, &config.language) {
             Ending::Question => config.endpointing_delay_question,
@@ -505,14 +644,24 @@ impl TurnTaker {
         at + delay.min(longest)
     }
 
+    /// When words that are followed by sound without a word have waited long enough for their end to be told, and where they
+    /// end: noise holds the VAD open, and the transcriber has lost the rest.
+    fn stale_words(&self) -> Option<(Instant, Duration)> {
+        let words = !self.finals.is_empty() || !self.interim.is_empty();
+        let (at, end) = self.newest_words.filter(|_| words && self.onset.is_some())?;
+        Some((at + STALE_WORDS, end))
+    }
+
     fn end_turn(&mut self, end_of_speech: Instant, offset: Duration) {
         self.closed = self.closed.max(offset);
         let mut text = std::mem::take(&mut self.finals);
         let interim = std::mem::take(&mut self.interim);
         join(&mut text, &interim);
         self.ended = None;
+        self.newest_words = None;
         self.words_over = false;
         self.behind_until = None;
+        self.hold_until = None;
         if self.likely.take().is_some_and(|likely| likely != text) {
             self.outputs.push_back(Output::TurnResumed);
         }
@@ -528,7 +677,7 @@ impl TurnTaker {
     fn overlap_at(&self) -> Option<Instant> {
         self.overlap()
             .filter(|_| !self.overlap_decided)
-            .map(|since| since + self.config.barge_in_duration_min)
+            .map(|since| self.overlap_again.unwrap_or(since + self.config.barge_in_duration_min))
     }
 
     /// When both began to speak.

@@ -351,3 +351,215 @@ fn too_few_words_before_a_false_barge_in_are_kept_and_it_does_not_spin() {
     rig.at(1950, Input::Agent(Agent::Audible));
     assert_eq!(text_of(&rig.at(3000, Input::Agent(Agent::Silent))), Some("parking"), "it is answered");
 }
+
+#[test]
+fn the_gap_before_new_speech_does_not_end_a_turn_that_goes_on() {
+    let mut rig = Rig::new();
+    rig.taker.config.endpointing_delay_open = ms(1200);
+    rig.started(80, 0);
+    rig.ended(1100, 1000);
+    rig.words(1200, "I am looking for", 1000);
+    rig.started(1980, 1900);
+    assert_eq!(rig.at(2010, Input::UtteranceEnd), vec![], "it is of the words before the pause");
+    rig.words(2500, "the towels in my room.", 2450);
+    rig.ended(2600, 2500);
+    assert_eq!(text_of(&rig.at(2800, Input::Tick)), Some("I am looking for the towels in my room."));
+
+    let mut rig = Rig::new();
+    rig.taker.config.endpointing_delay_open = ms(1200);
+    rig.started(80, 0);
+    rig.ended(1100, 1000);
+    rig.words(1200, "I am looking for", 1000);
+    rig.at(2000, Input::UtteranceEnd);
+    rig.started(2130, 2050);
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(3050)));
+    assert_eq!(
+        text_of(&rig.at(3050, Input::Tick)),
+        Some("I am looking for"),
+        "a noise does not hold it for ever"
+    );
+}
+
+#[test]
+fn a_noise_that_goes_on_cuts_us_off_once_and_words_still_do() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Agent(Agent::Audible));
+    rig.started(1080, 1000);
+    assert_eq!(rig.at(1120, Input::Tick).len(), 1);
+    rig.ended(1300, 1200);
+    assert_eq!(rig.at(1900, Input::Tick), vec![Output::FalseBargeIn]);
+    rig.at(1950, Input::Agent(Agent::Audible));
+    rig.started(2480, 2400);
+    assert_eq!(rig.at(2520, Input::Tick), vec![], "sound alone is not believed");
+    let onset = rig.t + ms(2400);
+    let taken = vec![Output::BargeIn { onset }, Output::BargeInConfirmed];
+    assert_eq!(rig.words(2900, "how much is it", 2880), taken);
+    rig.at(3000, Input::Agent(Agent::Audible));
+    rig.started(4080, 4000);
+    assert_eq!(rig.at(4120, Input::Tick).len(), 1, "words have shown that it is the caller");
+}
+
+#[test]
+fn a_backchannel_off_the_list_is_known_by_its_shape() {
+    let said = |strength, text: &str, length: u64| {
+        let mut rig = Rig::new();
+        rig.at(0, Input::Agent(Agent::Audible));
+        rig.at(0, Input::Sound(Sound::Voice(strength)));
+        rig.started(1080, 1000);
+        rig.at(1120, Input::Tick);
+        rig.ended(1100 + length, 1000 + length);
+        rig.words(1300 + length, text, 1000 + length)
+    };
+    assert_eq!(said(Strength::Weak, "Splendid.", 600), vec![]);
+    assert_eq!(said(Strength::Weak, "Just so.", 700), vec![]);
+    assert_ne!(said(Strength::Weak, "Stop.", 300), vec![], "it asks for the floor");
+    assert_ne!(said(Strength::Weak, "The parking?", 600), vec![], "a question");
+    assert_ne!(said(Strength::Weak, "I need a taxi", 900), vec![], "more than a word in passing");
+    assert_ne!(said(Strength::Weak, "Splendid.", 1500), vec![], "too long");
+    assert_ne!(said(Strength::Strong, "Splendid.", 600), vec![], "as loud as the caller speaks");
+    assert_eq!(said(Strength::Distant, "Did you buy the milk?", 1500), vec![], "somebody else");
+}
+
+#[test]
+fn the_beginning_of_a_backchannel_is_not_yet_an_interruption() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Agent(Agent::Audible));
+    rig.started(1080, 1000);
+    assert_eq!(rig.at(1120, Input::Tick).len(), 1);
+    let interim = |text: &str| {
+        Input::Transcript(Transcript {
+            text: text.into(),
+            is_final: false,
+            utterance_over: false,
+            end: ms(1200),
+        })
+    };
+    assert_eq!(rig.at(1300, interim("Got")), vec![]);
+    assert_eq!(rig.at(1400, interim("Got it.")), vec![]);
+    rig.ended(1550, 1450);
+    assert_eq!(rig.words(1600, "Got it.", 1450), vec![]);
+    assert_eq!(rig.at(2150, Input::Tick), vec![Output::FalseBargeIn]);
+}
+
+#[test]
+fn a_noise_behind_the_caller_does_not_make_the_words_somebody_elses() {
+    let mut rig = Rig::new();
+    rig.at(80, Input::Sound(Sound::Voice(Strength::Distant)));
+    rig.started(80, 0);
+    rig.at(1000, Input::Sound(Sound::Voice(Strength::Strong)));
+    rig.at(1500, Input::Sound(Sound::Voice(Strength::Distant)));
+    rig.words(2500, "no parking", 1000);
+    rig.ended(2600, 2500);
+    assert_eq!(text_of(&rig.at(5000, Input::Tick)), Some("no parking"));
+}
+
+#[test]
+fn a_distant_voice_makes_no_turn_and_is_not_asked_again() {
+    let mut rig = Rig::new();
+    rig.at(80, Input::Sound(Sound::Voice(Strength::Distant)));
+    rig.started(80, 0);
+    rig.at(1000, Input::Sound(Sound::Voice(Strength::Distant)));
+    rig.ended(1100, 1000);
+    assert_eq!(rig.words(1250, "Did you buy the milk?", 1000), vec![]);
+    assert_eq!(rig.at(2800, Input::Tick), vec![]);
+    assert!(!rig.taker.is_callers());
+    rig.started(3080, 3000);
+    rig.at(4000, Input::Sound(Sound::Voice(Strength::Strong)));
+    rig.ended(4100, 4000);
+    rig.words(4200, "I lost my key.", 4000);
+    assert_eq!(text_of(&rig.at(4300, Input::Tick)), Some("I lost my key."));
+}
+
+#[test]
+fn an_answer_does_not_begin_while_the_caller_goes_on() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.ended(1100, 1000);
+    rig.words(1200, "The heating in the bathroom.", 1000);
+    assert!(text_of(&rig.at(1300, Input::Tick)).is_some());
+    assert!(!rig.taker.holds_back());
+    rig.started(1680, 1600);
+    assert!(rig.taker.holds_back());
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(2600)), "not for ever");
+    rig.ended(2100, 2000);
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(2400)), "its words may still come");
+    rig.at(2400, Input::Tick);
+    assert!(!rig.taker.holds_back(), "it was a noise");
+    assert_eq!(rig.taker.wake_at(), None);
+
+    rig.started(2880, 2800);
+    assert!(rig.taker.holds_back());
+    assert_eq!(rig.words(3200, "makes a noise", 3100), vec![Output::TurnContinues]);
+    assert!(!rig.taker.holds_back(), "there is no answer any more");
+}
+
+#[test]
+fn our_own_words_that_come_back_late_make_no_turn() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Agent(Agent::Audible));
+    rig.taker.spoken("Hello, this is Harbour House. How can I help you?");
+    rig.at(0, Input::Sound(Sound::Voice(Strength::Weak)));
+    rig.started(180, 100);
+    assert_eq!(rig.at(220, Input::Tick), vec![]);
+    assert_eq!(rig.words(700, "Hello.", 600), vec![], "however few");
+    rig.at(2000, Input::Agent(Agent::Silent));
+    rig.ended(2400, 2300);
+    assert_eq!(rig.words(2500, "How can I help you?", 2300), vec![]);
+    assert_eq!(rig.at(6000, Input::Tick), vec![]);
+    rig.started(7080, 7000);
+    rig.ended(8100, 8000);
+    rig.words(8200, "How can I help you?", 8000);
+    assert!(text_of(&rig.at(8400, Input::Tick)).is_some(), "long after, they are the caller's");
+}
+
+#[test]
+fn an_interruption_that_begins_softly_is_looked_at_again_for_a_while() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Agent(Agent::Audible));
+    rig.at(0, Input::Sound(Sound::Voice(Strength::Weak)));
+    rig.started(1080, 1000);
+    assert_eq!(rig.at(1120, Input::Tick), vec![]);
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(1140)));
+    rig.at(1140, Input::Tick);
+    let onset = rig.t + ms(1000);
+    assert_eq!(rig.at(1160, Input::Sound(Sound::Voice(Strength::Strong))), vec![Output::BargeIn { onset }]);
+
+    let mut rig = Rig::new();
+    rig.at(0, Input::Agent(Agent::Audible));
+    rig.at(0, Input::Sound(Sound::Voice(Strength::Weak)));
+    rig.started(1080, 1000);
+    rig.at(1240, Input::Tick);
+    assert_eq!(rig.taker.wake_at(), None, "now only words count");
+    assert_eq!(rig.at(1260, Input::Sound(Sound::Voice(Strength::Strong))), vec![]);
+}
+
+#[test]
+fn words_whose_end_is_never_told_are_answered_in_spite_of_noise() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.at(
+        1000,
+        Input::Transcript(Transcript {
+            text: "how much is parking".into(),
+            is_final: false,
+            utterance_over: false,
+            end: ms(900),
+        }),
+    );
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(3500)));
+    assert_eq!(rig.at(3499, Input::Tick), vec![]);
+    assert_eq!(text_of(&rig.at(3500, Input::Tick)), Some("how much is parking"));
+    assert_eq!(text_of(&rig.words(3600, "how much is parking", 900)), None, "it is not said again");
+}
+
+#[test]
+fn a_likely_end_of_what_is_not_for_us_begins_nothing() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Sound(Sound::Voice(Strength::Distant)));
+    rig.started(80, 0);
+    rig.ended(1100, 1000);
+    let (text, end) = ("Did you buy the milk?".to_owned(), ms(1000));
+    assert_eq!(rig.at(1200, Input::VendorLikelyEndOfTurn { text: text.clone(), end }), vec![]);
+    assert_eq!(rig.at(1300, Input::VendorEndOfTurn { text, end }), vec![]);
+    assert!(!rig.taker.is_callers());
+}

@@ -43,6 +43,26 @@ pub fn is_backchannel(text: &str, language: &str, extra: &[String]) -> bool {
     !repair && kinds.contains(&Kind::Backchannel) && !kinds.contains(&Kind::Content)
 }
 
+/// True when more words can still make `text` a backchannel: it is the beginning of one, such as the "got" of "got it".
+pub fn begins_backchannel(text: &str, language: &str, extra: &[String]) -> bool {
+    let words = words_of(text);
+    let kinds = kinds(&words, Tongue::of(language), extra);
+    let Some(from) = kinds.iter().position(|kind| *kind == Kind::Content) else { return false };
+    let begun = format!("{} ", join(&words[from..]));
+    let begins = |phrase: &&str| phrase.starts_with(&begun);
+    lists::BACKCHANNELS.iter().any(begins)
+        || Tongue::of(language) == Tongue::Mixed && lists::BACKCHANNELS_HI.iter().any(begins)
+        || extra.iter().any(|phrase| begins(&join(&words_of(phrase)).as_str()))
+}
+
+/// True when a word of `text` asks for the floor, however softly it is said, or when it is a question.
+pub fn asks_for_floor(text: &str, language: &str) -> bool {
+    let words = words_of(text);
+    let hindi = Tongue::of(language) == Tongue::Mixed;
+    let asks = |word: &Word| is_in(lists::FLOOR, word) || hindi && is_in(lists::FLOOR_HI, word);
+    words.iter().any(|word| word.mark == Mark::Question || asks(word))
+}
+
 /// How many words of `text` are neither part of a backchannel nor a voiced filler ("um").
 pub fn content_words(text: &str, language: &str, extra: &[String]) -> usize {
     let kinds = kinds(&words_of(text), Tongue::of(language), extra);
@@ -57,6 +77,12 @@ const ECHO_WORDS_MIN: usize = 3;
 pub fn is_echo_of(text: &str, spoken: &str) -> bool {
     let heard = words_of(text);
     heard.len() >= ECHO_WORDS_MIN && distance_within(&heard, &words_of(spoken)) * 4 <= heard.len()
+}
+
+/// True when all words of `text` stand side by side in `spoken`.
+pub fn are_among(text: &str, spoken: &str) -> bool {
+    let heard = words_of(text);
+    !heard.is_empty() && distance_within(&heard, &words_of(spoken)) == 0
 }
 
 /// The smallest number of edits that turns `heard` into some run of words of `spoken`.

@@ -83,6 +83,13 @@ impl Truth {
         }
     }
 
+    /// A line of ours begins from its first word: whatever the caller said over it before, this is said in answer.
+    pub(super) fn said_anew(&mut self, line: Owner) {
+        if let Some(pending) = &mut self.pending {
+            pending.over.take_if(|over| *over == line);
+        }
+    }
+
     /// A word of ours began that is no filler.
     pub(super) fn answered(&mut self, owner: Owner, at: Duration) {
         self.pending.take_if(|pending| at > pending.since && pending.over != Some(owner));

@@ -68,6 +68,24 @@ pub(super) const FILLERS: &[&str] = &[
     "उम्म", "ऊं", "एर्म",
 ];
 
+/// English words that ask for the floor: one of them is enough, at any loudness.
+#[rustfmt::skip]
+pub(super) const FLOOR: &[&str] = &[
+    "actually", "again", "but", "cancel", "don't", "enough", "excuse", "halt", "hang", "hello", "help", "hey",
+    "hold", "how", "listen", "louder", "moment", "never", "no", "nope", "not", "operator", "pardon", "pause",
+    "please", "question", "quiet", "repeat", "second", "shut", "slower", "sorry", "stop", "wait", "what",
+    "what's", "when", "where", "which", "who", "whose", "why", "wrong",
+];
+
+/// Hindi ones.
+#[rustfmt::skip]
+pub(super) const FLOOR_HI: &[&str] = &[
+    "bas", "ek", "galat", "kab", "kahan", "kaise", "kaun", "kitna", "kitne", "kya", "kyon", "kyun", "lekin",
+    "maaf", "magar", "mat", "nahi", "nahin", "nai", "ruk", "rukiye", "ruko", "suniye", "suno", "एक", "कब",
+    "कहां", "कितना", "कितने", "कैसे", "कौन", "क्या", "क्यों", "गलत", "नही", "नहीं", "बस", "मगर", "मत", "माफ",
+    "रुकिए", "रुको", "लेकिन", "सुनिए", "सुनो",
+];
+
 /// With a question mark behind them they ask to hear it again.
 #[rustfmt::skip]
 pub(super) const REPAIRS: &[&str] = &[

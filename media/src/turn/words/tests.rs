@@ -19,6 +19,8 @@ pub(super) fn report(table: &str, total: usize, misses: &[String]) {
 fn lists_are_sorted_folded_and_without_repeats() {
     let lists = [
         lists::BACKCHANNELS,
+        lists::FLOOR,
+        lists::FLOOR_HI,
         lists::BACKCHANNELS_HI,
         lists::FILLERS,
         lists::REPAIRS,

@@ -5,7 +5,7 @@
 //! bytes a second, echoes marks when they were played and honours `clear`. What it measured is a [`Report`]; what
 //! was said and heard is a [`Recording`].
 //!
-//! The rules are cores without sockets or clocks ([`playout`], [`script`], [`pacing`], [`ear`], [`twiml`], [`wire`],
+//! The rules are cores without sockets or clocks ([`playout`], [`script`], [`pacing`], `room`, [`ear`], [`twiml`], [`wire`],
 //! [`signature`]); `call` and `stream` are their shells. Time in the cores is the time since the call was answered.
 
 pub mod abuse;
@@ -18,6 +18,7 @@ mod plan;
 pub mod playout;
 mod recording;
 mod report;
+mod room;
 pub mod script;
 pub mod signature;
 pub mod socket;
@@ -32,9 +33,10 @@ pub use pacing::{Link, Stalls};
 pub use plan::{Goodbye, Plan};
 pub use recording::{Recording, WavError, read_wav};
 pub use report::{
-    CallEvent, Close, ClosedBy, Document, Ended, LineReport, MarkOutcome, MarkReport, Playback, Report,
-    Stamp, StreamReport, Turn, Utterance, Warning, What,
+    CallEvent, Close, ClosedBy, Document, Ended, LateFrame, LineReport, MarkOutcome, MarkReport, Playback,
+    Report, Stamp, StreamReport, Turn, Utterance, Warning, What,
 };
+pub use room::{Echo, Room};
 pub use script::{Line, Step, When};
 
 #[cfg(test)]

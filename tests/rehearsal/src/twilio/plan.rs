@@ -5,6 +5,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::pacing::Link;
+use super::room::Room;
 use super::script::Step;
 
 /// How the caller's side of the media WebSocket ends when the caller hangs up.
@@ -36,6 +37,7 @@ pub struct Plan {
     pub auth_token: String,
     pub steps: Vec<Step>,
     pub link: Link,
+    pub room: Room,
     pub goodbye: Goodbye,
     /// How long the caller waits for an agent that says nothing.
     pub patience: Duration,
@@ -57,6 +59,7 @@ impl Plan {
             auth_token: auth_token.to_owned(),
             steps: Vec::new(),
             link: Link::default(),
+            room: Room::default(),
             goodbye: Goodbye::default(),
             patience: Duration::from_secs(15),
             quiet_before_hang_up: Duration::from_millis(1_500),

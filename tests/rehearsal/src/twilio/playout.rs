@@ -128,6 +128,11 @@ impl Playout {
         self.agent
     }
 
+    /// What was played from this sample of the call on, silence included.
+    pub fn heard_from(&self, sample: usize) -> &[u8] {
+        self.heard.get(sample..).unwrap_or_default()
+    }
+
     /// Bytes of the agent that were played so far.
     pub fn played_bytes(&self) -> u64 {
         self.played_bytes

@@ -237,6 +237,13 @@ pub struct Playback {
     pub bytes: u64,
 }
 
+/// A frame of the caller that left late.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct LateFrame {
+    pub at: Stamp,
+    pub late_ms: f64,
+}
+
 /// Why a mark was echoed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -293,6 +300,9 @@ pub struct Report {
     pub marks: Vec<MarkReport>,
     pub turns: Vec<Turn>,
     pub warnings: Vec<Warning>,
+    /// The caller's frames that left more than a frame's length later than the link has it: this machine was too busy
+    /// for its times to count there. The first thousand.
+    pub late: Vec<LateFrame>,
     /// Bytes that the carrier's buffer had no room for.
     pub overflow_bytes: u64,
     /// Events that the reader of [`Call::events`](super::Call::events) was too slow for.
@@ -327,6 +337,7 @@ impl Report {
             marks: Vec::new(),
             turns: Vec::new(),
             warnings: Vec::new(),
+            late: Vec::new(),
             overflow_bytes: 0,
             events_lost: 0,
             ended: Ended::TwimlEnded,

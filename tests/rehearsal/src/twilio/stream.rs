@@ -18,8 +18,10 @@ use super::pacing::Pacer;
 use super::plan::Goodbye;
 use super::playout::{Input, Output, samples_at, time_of};
 use super::report::{
-    Close, ClosedBy, Ended, LineReport, MarkOutcome, MarkReport, Playback, StreamReport, Utterance, What,
+    Close, ClosedBy, Ended, LateFrame, LineReport, MarkOutcome, MarkReport, Playback, StreamReport,
+    Utterance, What,
 };
+use super::room::Microphone;
 use super::script::{HangUp, TICK};
 use super::socket::{self, Arrival, Received, Socket};
 use super::wire::{self, FromServer, Writer};
@@ -31,6 +33,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the other side may take to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Late frames that are reported.
+const LATE_FRAMES_MAX: usize = 1_000;
 
 /// How a `<Connect><Stream>` ended.
 pub(super) enum StreamEnd {
@@ -71,6 +76,7 @@ struct Session<'a> {
     stream_sid: String,
     writer: Writer,
     pacer: Pacer,
+    microphone: Microphone,
     /// Frames that were said and have not left; a stuck server ends the stream before it grows.
     outbox: VecDeque<Frame>,
     /// The start of the stream on the call's clock, at a whole sample.
@@ -162,8 +168,21 @@ impl<'a> Session<'a> {
         let writer = Writer::new(&leg.plan.account_sid, &leg.call_sid, &stream_sid);
         let began = leg.clock.now();
         let pacer = Pacer::new(&leg.plan.link, began);
+        let microphone = Microphone::new(leg.plan.room, leg.plan.link.seed);
         let outbox = VecDeque::new();
-        Self { leg, sink, arrivals, _reader: reader, stream_sid, writer, pacer, outbox, began, ticks: 0 }
+        Self {
+            leg,
+            sink,
+            arrivals,
+            _reader: reader,
+            stream_sid,
+            writer,
+            pacer,
+            microphone,
+            outbox,
+            began,
+            ticks: 0,
+        }
     }
 
     async fn run(&mut self, parameters: &[(String, String)]) -> StreamEnd {
@@ -239,7 +258,10 @@ impl<'a> Session<'a> {
         let at = self.next_tick();
         let timestamp_ms = u64::from(self.ticks) * TICK.as_millis() as u64;
         self.ticks += 1;
-        let tick = self.leg.script.tick(at, self.leg.playout.agent());
+        let mut tick = self.leg.script.tick(at, self.leg.playout.agent());
+        let echo =
+            self.microphone.echo_from(samples_at(at)).map(|sample| self.leg.playout.heard_from(sample));
+        self.microphone.add(&mut tick.frame, echo.unwrap_or_default());
         let ended = match tick.hang_up {
             Some(HangUp::ScriptDone) => Some(Ended::ScriptDone),
             Some(HangUp::Scripted) => Some(Ended::CallerHungUp),
@@ -277,6 +299,10 @@ impl<'a> Session<'a> {
         let message = self.writer.media(frame.timestamp_ms, &frame.sound);
         let sent = self.send(message).await?;
         let at = self.leg.clock.stamp(sent);
+        let late = self.leg.clock.offset(sent).saturating_sub(frame.leaves_at);
+        if late > TICK && self.leg.report.late.len() < LATE_FRAMES_MAX {
+            self.leg.report.late.push(LateFrame { at, late_ms: late.as_secs_f64() * 1e3 });
+        }
         let lines = &mut self.leg.report.lines;
         if let Some(line) = frame.first_voiced.and_then(|line| lines.get_mut(line)) {
             line.first_voiced_sent = Some(at);
