@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sim turns bench test-engines proto-baseline system tools
+PROTOSET := out/trunkline.protoset
+.PHONY: help demo test check sim turns bench test-engines proto-baseline protoset system tools
 
 CARGO ?= cargo
 # More options of cargo's, such as --locked.
@@ -18,6 +19,10 @@ BUF := .venv/bin/buf
 BASELINE := proto/baseline.binpb
 # The second engine of the speech detector; its tests do not run without it.
 test test-engines bench: export TRUNKLINE_ONNXRUNTIME_LIB = $(CURDIR)/.venv/lib/libonnxruntime.so
+
+# What is not there is a failure, not a test that does not run.
+ENGINES := env TRUNKLINE_REQUIRE_ENGINES=1
+comma := ,
 
 say = @echo "==> $(1)" >&2
 
@@ -69,14 +74,30 @@ turns: system tools ## Turn-taking on audio, with Nova and with Flux; BIN=FILE m
 	@python3 tests/bench/turns.py --bin '$(or $(BIN),$(RELEASE)/trunkline)' $(ARGS)
 
 test-engines: system tools ## The suites that need another engine than the embedded ones; one that is away is a failure
-	$(call say,the speech detector on ONNX Runtime)
+	@deploy/scripts/setup engines
 	@mkdir -p out
-	@TRUNKLINE_REQUIRE_ENGINES=1 $(CARGO) test $(CARGO_FLAGS) --workspace --lib vad::onnx -- --nocapture | tee out/engines.txt
-	@grep -q '^test vad::onnx::tests::' out/engines.txt || { echo "no test of the engine was run" >&2; exit 1; }
+	@rm -f out/engines.txt
+	$(call say,the speech detector on ONNX Runtime)
+	@echo "engine: ONNX Runtime $$(basename "$$(readlink -f "$$TRUNKLINE_ONNXRUNTIME_LIB")" | sed 's/.*\.so\.//')" | tee -a out/engines.txt
+	@$(ENGINES) $(CARGO) test $(CARGO_FLAGS) --workspace --lib vad::onnx -- --nocapture | tee -a out/engines.txt
+	$(call say,tenants$(comma) agents and numbers on PostgreSQL)
+	@$(ENGINES) tests/engines/postgres $(CARGO) test $(CARGO_FLAGS) --workspace --lib --test it postgres | tee -a out/engines.txt
+	$(call say,identity on Keycloak)
+	@home="$$(deploy/scripts/keycloak)"; $(ENGINES) TRUNKLINE_KEYCLOAK_HOME="$$home" \
+		$(CARGO) test $(CARGO_FLAGS) --workspace --lib keycloak_keeps_the_suite -- --nocapture | tee -a out/engines.txt
+	@for ran in vad::onnx::tests:: accounts::tests::keycloak_ tests::postgres:: tests::on_postgres:: kills::; do \
+		grep -q "^test $$ran.*ok$$" out/engines.txt || { echo "no test of $$ran was run" >&2; exit 1; }; \
+	done
+	@echo; grep '^engine: ' out/engines.txt; grep '^test result: ' out/engines.txt | awk '{ passed += $$4 } END { print passed " tests passed on them" }'
 
 proto-baseline: tools ## Take the contracts as they are for the baseline of later changes
 	@$(BUF) build proto --exclude-source-info -o $(BASELINE)
 	$(call say,wrote $(BASELINE))
+
+protoset: tools ## The contracts as one file for `grpcurl -protoset`
+	@mkdir -p out
+	@$(BUF) build proto -o $(PROTOSET)#format=binpb
+	$(call say,wrote $(PROTOSET))
 
 system:
 	@deploy/scripts/setup system

@@ -15,7 +15,11 @@ const FILES: &[&str] = &[
     "trunkline/retrieval/v1/retrieval.proto",
     "trunkline/telephony/v1/telephony.proto",
     "trunkline/tenancy/v1/agents.proto",
+    "trunkline/tenancy/v1/audit.proto",
+    "trunkline/tenancy/v1/members.proto",
+    "trunkline/tenancy/v1/phone_numbers.proto",
     "trunkline/tenancy/v1/routing.proto",
+    "trunkline/tenancy/v1/tenants.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

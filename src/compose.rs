@@ -27,7 +27,9 @@ use proto::{
     telephony::v1::call_service_server::CallServiceServer,
     tenancy::v1::{
         agent_service_client::AgentServiceClient, agent_service_server::AgentServiceServer,
-        routing_service_client::RoutingServiceClient, routing_service_server::RoutingServiceServer,
+        audit_service_server::AuditServiceServer, member_service_server::MemberServiceServer,
+        phone_number_service_server::PhoneNumberServiceServer, routing_service_client::RoutingServiceClient,
+        routing_service_server::RoutingServiceServer, tenant_service_server::TenantServiceServer,
     },
 };
 use retrieval::Retrieval;
@@ -148,6 +150,15 @@ impl Node {
         if let (Some(listener), Some(gateway)) = (http_listener, gateway) {
             serve_http(&mut tasks, listener, gateway.router(), &drain);
         }
+        if let Some(role) = composer.roles.iter().copied().find(|role| role.needs().contains(&Role::Tenancy))
+        {
+            let tenancy = RoutingServiceClient::new(composer.hop(role, Role::Tenancy)?);
+            let (inactive, drain) = (composer.stack.inactive_tenants(), drain.clone());
+            tasks.spawn(async move {
+                inactive.run(tenancy, drain).await;
+                Ok(())
+            });
+        }
         let (routes, health) = composer.routes().await?;
         let serving =
             mesh::serve::serve(grpc_listener, routes, &composer.stack, composer.tls.as_ref(), drain.clone())
@@ -210,12 +221,26 @@ impl Composer {
         let keys = self.config.vendors.iter();
         let provider_keys =
             keys.filter_map(|(name, vendor)| Some(((*name).to_owned(), vendor.api_key.clone()?))).collect();
-        let config =
-            tenancy::Config { data_dir: self.config.data_dir.clone(), provider_keys, seed_demo: development };
-        let tenancy = Tenancy::open(config).await.map_err(|error| Exit::unavailable(chain(&error)))?;
+        let config = tenancy::Config {
+            accounts: self.identity.accounts()?,
+            database_url: self.config.database_url.clone(),
+            provider_keys,
+            seed_demo: development,
+            ..tenancy::Config::new(self.config.data_dir.clone())
+        };
+        let tenancy = Tenancy::open(config).await.map_err(|error| match &error {
+            tenancy::Error::Database(cause) if cause.is_configuration() => {
+                Exit::configuration(format!("database.url (DATABASE_URL): {}", chain(&error)))
+            }
+            _ => Exit::unavailable(chain(&error)),
+        })?;
         let mut routes = RoutesBuilder::default();
         routes.add_service(AgentServiceServer::new(tenancy.agent_service()));
+        routes.add_service(AuditServiceServer::new(tenancy.audit_service()));
+        routes.add_service(MemberServiceServer::new(tenancy.member_service()));
+        routes.add_service(PhoneNumberServiceServer::new(tenancy.phone_number_service()));
         routes.add_service(RoutingServiceServer::new(tenancy.routing_service()));
+        routes.add_service(TenantServiceServer::new(tenancy.tenant_service()));
         self.local.insert(Role::Tenancy, routes.routes());
         Ok(())
     }
@@ -366,7 +391,14 @@ fn service_names(role: Role) -> &'static [&'static str] {
         Role::Retrieval => {
             &["trunkline.retrieval.v1.RetrievalService", "trunkline.retrieval.v1.DocumentService"]
         }
-        Role::Tenancy => &["trunkline.tenancy.v1.AgentService", "trunkline.tenancy.v1.RoutingService"],
+        Role::Tenancy => &[
+            "trunkline.tenancy.v1.AgentService",
+            "trunkline.tenancy.v1.AuditService",
+            "trunkline.tenancy.v1.MemberService",
+            "trunkline.tenancy.v1.PhoneNumberService",
+            "trunkline.tenancy.v1.RoutingService",
+            "trunkline.tenancy.v1.TenantService",
+        ],
     }
 }
 

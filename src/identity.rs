@@ -1,11 +1,12 @@
 //! Who this node is, and whose tokens it takes.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use mesh::{
     Pii, Tls,
     auth::{Expected, HttpKeys, Issuer, Keys, TokenConfig, TokenSource},
 };
+use tenancy::accounts::{Accounts, keycloak::Keycloak};
 use url::Url;
 
 use crate::{
@@ -22,7 +23,8 @@ pub struct Identity {
     http: reqwest::Client,
     /// The development issuer, if it runs here.
     pub issuer: Option<Issuer>,
-    client: Option<(String, Pii<String>)>,
+    /// The node's client, if it has one for all its roles, and the secret.
+    client: Option<(Option<String>, Pii<String>)>,
 }
 
 impl Identity {
@@ -40,7 +42,8 @@ impl Identity {
             .build()
             .map_err(|error| Exit::internal(format!("no HTTP client: {error}")))?;
         let audience = config.oidc.audience.clone();
-        let client = config.oidc.client_id.clone().zip(config.oidc.client_secret.clone());
+        let secret = config.oidc.client_secret.clone();
+        let client = secret.map(|secret| (config.oidc.client_id.clone(), secret));
         if let Some(name) = &config.oidc.issuer {
             let realm_url = match &config.oidc.url {
                 Some(url) => url.clone(),
@@ -62,13 +65,27 @@ impl Identity {
         Ok((Self { realm_url, http, issuer: Some(issuer), client: None }, keys, expected))
     }
 
+    /// The tenants' accounts at the issuer, for the tenancy role. Without a client of its own it can change none.
+    ///
+    /// # Errors
+    /// 64 for an issuer that cannot be used.
+    pub fn accounts(&self) -> Result<Option<Arc<dyn Accounts>>, Exit> {
+        if self.client.is_none() && self.issuer.is_none() {
+            tracing::warn!("oidc.client_secret is not set: tenants and accounts cannot be made or changed");
+            return Ok(None);
+        }
+        let tokens = self.tokens(Role::Tenancy)?;
+        let keycloak = Keycloak::new(self.http.clone(), &self.realm_url, tokens);
+        Ok(Some(Arc::new(keycloak.map_err(Exit::configuration)?)))
+    }
+
     /// The tokens of a role that runs here.
     ///
     /// # Errors
     /// 64 without a client.
     pub fn tokens(&self, role: Role) -> Result<TokenSource, Exit> {
         let (client_id, client_secret) = match (&self.client, &self.issuer) {
-            (Some((id, secret)), _) => (id.clone(), secret.clone()),
+            (Some((id, secret)), _) => (id.clone().unwrap_or_else(|| role.service()), secret.clone()),
             (None, Some(issuer)) => {
                 let id = role.service();
                 let secret = issuer.client_secret(&id).unwrap_or_default().to_owned();
@@ -76,7 +93,7 @@ impl Identity {
             }
             (None, None) => {
                 return Err(Exit::configuration(
-                    "oidc.client_id (TRUNKLINE_OIDC_CLIENT_ID) and oidc.client_secret must be set",
+                    "oidc.client_secret (TRUNKLINE_OIDC_CLIENT_SECRET) must be set",
                 ));
             }
         };

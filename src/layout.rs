@@ -37,6 +37,8 @@ pub struct Layout {
     pub gateway: Url,
     /// The retrieval role's gRPC address.
     pub retrieval: Url,
+    /// The tenancy role's gRPC address.
+    pub tenancy: Url,
     /// Mints the demo's tokens.
     pub issuer: Issuer,
     /// For people.
@@ -77,6 +79,7 @@ pub async fn together(config: Config) -> Result<Layout, Exit> {
         http: url(http)?,
         gateway: url(node.grpc)?,
         retrieval: url(node.grpc)?,
+        tenancy: url(node.grpc)?,
         issuer,
         name: "all roles in one process",
         running: Running::Together(Box::new(node)),
@@ -89,9 +92,9 @@ pub async fn together(config: Config) -> Result<Layout, Exit> {
 /// 69 or 70 if a process does not become ready.
 pub async fn split(config: Config, binary: &Path) -> Result<Layout, Exit> {
     let seeded = tenancy::Config {
-        data_dir: config.data_dir.clone(),
-        provider_keys: BTreeMap::new(),
+        database_url: config.database_url.clone(),
         seed_demo: true,
+        ..tenancy::Config::new(config.data_dir.clone())
     };
     Tenancy::open(seeded).await.map_err(|error| Exit::unavailable(chain(&error)))?;
     let documents = write_documents(&config)?;
@@ -123,6 +126,7 @@ pub async fn split(config: Config, binary: &Path) -> Result<Layout, Exit> {
         http: url(http)?,
         gateway: grpc(Role::TelephonyGw)?,
         retrieval: grpc(Role::Retrieval)?,
+        tenancy: grpc(Role::Tenancy)?,
         issuer,
         name: "each role in a process of its own",
         running: Running::Split { children, realm },
@@ -186,8 +190,14 @@ fn command(config: &Config, binary: &Path, role: Role) -> Command {
     command.arg("serve").arg(role.name());
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| {
         // Telemetry settings reach the children; anything else of ours is said here.
-        name.to_str().is_some_and(|name| !name.starts_with("TRUNKLINE_") && !name.ends_with("_API_KEY"))
+        name.to_str().is_some_and(|name| {
+            !["TRUNKLINE_", "DATABASE_"].iter().any(|ours| name.starts_with(ours))
+                && !name.ends_with("_API_KEY")
+        })
     }));
+    if let (Some(url), Role::Tenancy) = (&config.database_url, role) {
+        command.env("DATABASE_URL", url.expose());
+    }
     command.current_dir(&config.data_dir);
     for name in ["HTTP", "GRPC", "ADMIN"] {
         command.env(format!("TRUNKLINE_{name}_ADDR"), "127.0.0.1:0");

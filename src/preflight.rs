@@ -24,11 +24,8 @@ pub fn check(config: &Config, roles: &BTreeSet<Role>, development: bool) -> Resu
             .push("oidc.issuer (TRUNKLINE_OIDC_ISSUER) must be set: `serve` has no issuer of its own".into());
     }
     let calls_others = roles.iter().any(|role| !role.needs().is_empty());
-    if !development
-        && calls_others
-        && (config.oidc.client_id.is_none() || config.oidc.client_secret.is_none())
-    {
-        problems.push("oidc.client_id and oidc.client_secret must be set: these roles call others".into());
+    if !development && calls_others && config.oidc.client_secret.is_none() {
+        problems.push("oidc.client_secret must be set: these roles call others".into());
     }
     if roles.contains(&Role::Tenancy) {
         for (name, vendor) in &config.vendors {

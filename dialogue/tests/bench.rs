@@ -24,8 +24,9 @@ use proto::{
         retrieval_service_server::{RetrievalService, RetrievalServiceServer},
     },
     tenancy::v1::{
-        Agent, GetAgentRequest, GetAgentResponse, GetProviderKeysRequest, GetProviderKeysResponse, Model,
-        ProviderKey, ResolveNumberRequest, ResolveNumberResponse,
+        self as tenancy, Agent, GetAgentRequest, GetAgentResponse, GetProviderKeysRequest,
+        GetProviderKeysResponse, ListInactiveTenantsRequest, ListInactiveTenantsResponse, Model, ProviderKey,
+        ResolveNumberRequest, ResolveNumberResponse,
         agent_service_client::AgentServiceClient,
         agent_service_server::{AgentService, AgentServiceServer},
         routing_service_client::RoutingServiceClient,
@@ -57,12 +58,61 @@ pub struct Neighbours {
 
 #[tonic::async_trait]
 impl AgentService for Neighbours {
+    async fn create_agent(
+        &self,
+        _: Request<tenancy::CreateAgentRequest>,
+    ) -> Result<Response<tenancy::CreateAgentResponse>, Status> {
+        Err(Status::unimplemented("nobody asks"))
+    }
+
+    async fn list_agents(
+        &self,
+        _: Request<tenancy::ListAgentsRequest>,
+    ) -> Result<Response<tenancy::ListAgentsResponse>, Status> {
+        Err(Status::unimplemented("nobody asks"))
+    }
+
+    async fn update_agent(
+        &self,
+        _: Request<tenancy::UpdateAgentRequest>,
+    ) -> Result<Response<tenancy::UpdateAgentResponse>, Status> {
+        Err(Status::unimplemented("nobody asks"))
+    }
+
+    async fn delete_agent(
+        &self,
+        _: Request<tenancy::DeleteAgentRequest>,
+    ) -> Result<Response<tenancy::DeleteAgentResponse>, Status> {
+        Err(Status::unimplemented("nobody asks"))
+    }
+
+    async fn publish_agent(
+        &self,
+        _: Request<tenancy::PublishAgentRequest>,
+    ) -> Result<Response<tenancy::PublishAgentResponse>, Status> {
+        Err(Status::unimplemented("nobody asks"))
+    }
+
+    async fn list_agent_versions(
+        &self,
+        _: Request<tenancy::ListAgentVersionsRequest>,
+    ) -> Result<Response<tenancy::ListAgentVersionsResponse>, Status> {
+        Err(Status::unimplemented("nobody asks"))
+    }
+
+    async fn roll_back_agent(
+        &self,
+        _: Request<tenancy::RollBackAgentRequest>,
+    ) -> Result<Response<tenancy::RollBackAgentResponse>, Status> {
+        Err(Status::unimplemented("nobody asks"))
+    }
+
     async fn get_agent(
         &self,
         request: Request<GetAgentRequest>,
     ) -> Result<Response<GetAgentResponse>, Status> {
         self.agent_calls.fetch_add(1, Ordering::SeqCst);
-        let GetAgentRequest { name, version } = request.into_inner();
+        let GetAgentRequest { name, version, .. } = request.into_inner();
         let agent = Agent {
             name,
             version,
@@ -79,6 +129,13 @@ impl AgentService for Neighbours {
 
 #[tonic::async_trait]
 impl RoutingService for Neighbours {
+    async fn list_inactive_tenants(
+        &self,
+        _: Request<ListInactiveTenantsRequest>,
+    ) -> Result<Response<ListInactiveTenantsResponse>, Status> {
+        Ok(Response::new(ListInactiveTenantsResponse::default()))
+    }
+
     async fn resolve_number(
         &self,
         _: Request<ResolveNumberRequest>,
@@ -172,7 +229,7 @@ impl Bench {
             subject: "media".into(),
             client: "svc-media".into(),
             roles: vec![Role::SvcMedia],
-            tenants: vec![],
+            ..Caller::default()
         };
         let role = tools.into_iter().fold(role, Dialogue::with_tool);
         let server = DialogueServiceServer::new(role.service());

@@ -1,5 +1,5 @@
-//! What the tenancy role knows and every call needs: agents' versions and tenants' keys, remembered, so that it is asked
-//! at a call's admission at most and may be away for a while.
+//! What the tenancy role knows and every call needs: numbers' owners, agents' versions and tenants' keys, remembered, so that
+//! it is asked at a call's admission at most and may be away for a while.
 
 use std::{
     collections::BTreeMap,
@@ -10,10 +10,10 @@ use std::{
 
 use proto::{
     tenancy::v1::{
-        Agent, GetAgentRequest, GetProviderKeysRequest, agent_service_client::AgentServiceClient,
-        routing_service_client::RoutingServiceClient,
+        Agent, GetAgentRequest, GetProviderKeysRequest, ResolveNumberRequest, ResolveNumberResponse,
+        agent_service_client::AgentServiceClient, routing_service_client::RoutingServiceClient,
     },
-    types::v1::ErrorReason,
+    types::v1::{Carrier, ErrorReason},
 };
 use tonic::{Code, Request, Response, Status};
 
@@ -25,6 +25,68 @@ const KEYS_MAX: usize = 2048;
 const KEY_FRESH: Duration = Duration::from_secs(60);
 /// A key is used this long when its store cannot be asked.
 const KEY_STALE: Duration = Duration::from_secs(15 * 60);
+
+const ROUTES_MAX: usize = 10_000;
+/// A suspended tenant's numbers are answered no longer than this.
+const ROUTE_FRESH: Duration = Duration::from_secs(2);
+/// A number is answered by its owner of before for this long while nobody can be asked.
+const ROUTE_STALE: Duration = Duration::from_secs(60 * 60);
+
+/// Who owns a dialled number, remembered. Clones share what is known.
+#[derive(Clone)]
+pub struct Routes(Arc<RoutesShared>);
+
+struct RoutesShared {
+    routing: RoutingServiceClient<Hop>,
+    known: Cache<(String, i32), ResolveNumberResponse>,
+}
+
+impl Routes {
+    /// Nothing is known yet. The client goes to the tenancy role.
+    pub fn new(routing: RoutingServiceClient<Hop>) -> Self {
+        Self(Arc::new(RoutesShared { routing, known: Cache::new(ROUTES_MAX) }))
+    }
+
+    /// Who answers a number that was dialled through a carrier.
+    ///
+    /// # Errors
+    /// What the tenancy role answered (NOT_FOUND: nobody), or DEADLINE_EXCEEDED after 3 s, when no owner of the last hour is
+    /// known.
+    pub async fn resolve(
+        &self,
+        number: &Pii<String>,
+        carrier: Carrier,
+    ) -> Result<ResolveNumberResponse, Status> {
+        let key = (number.expose().clone(), carrier.into());
+        let known =
+            self.0.known.get(&key).map(|(route, at)| (route, clock::now().saturating_duration_since(at)));
+        if let Some((route, age)) = &known
+            && *age < ROUTE_FRESH
+        {
+            return Ok(route.clone());
+        }
+        let mut request = Request::new(ResolveNumberRequest { number: key.0.clone(), carrier: key.1 });
+        request.set_timeout(DEADLINE);
+        let mut routing = self.0.routing.clone();
+        match within_deadline(routing.resolve_number(request)).await {
+            Ok(response) => {
+                let route = response.into_inner();
+                self.0.known.insert(key, route.clone(), clock::now());
+                Ok(route)
+            }
+            Err(status) => match known {
+                Some((route, age)) if is_away(&status) && age < ROUTE_STALE => {
+                    tracing::warn!(code = ?status.code(), "tenancy is away; a number goes to its owner of before");
+                    Ok(route)
+                }
+                _ => {
+                    self.0.known.remove(&key);
+                    Err(status)
+                }
+            },
+        }
+    }
+}
 
 /// Looks up, and remembers. Clones share what is known.
 #[derive(Clone)]
@@ -56,7 +118,7 @@ impl Directory {
         {
             return Ok(agent);
         }
-        let mut request = Request::new(GetAgentRequest { name: name.to_owned(), version });
+        let mut request = Request::new(GetAgentRequest { name: name.to_owned(), version, draft: false });
         request.set_timeout(DEADLINE);
         let mut agents = self.0.agents.clone();
         let response = within_deadline(agents.get_agent(request)).await?;
@@ -136,6 +198,10 @@ impl<K: Ord + Clone, V: Clone> Cache<K, V> {
     /// What is known, and since when.
     fn get(&self, key: &K) -> Option<(V, Instant)> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn remove(&self, key: &K) {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
     fn insert(&self, key: K, value: V, now: Instant) {

@@ -1,3 +1,14 @@
+use std::{
+    convert::Infallible,
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+};
+
+use proto::tenancy::v1::{
+    GetProviderKeysResponse, ListInactiveTenantsRequest, ListInactiveTenantsResponse,
+    routing_service_server::{RoutingService, RoutingServiceServer},
+};
+use tower::ServiceExt;
+
 use super::*;
 
 #[test]
@@ -7,4 +18,74 @@ fn the_oldest_goes_when_it_is_full() {
         cache.insert(key, age, start + Duration::from_secs(age as u64));
     }
     assert_eq!(["a", "b", "c"].map(|key| cache.get(&key).map(|(age, _)| age)), [None, Some(2), Some(3)]);
+}
+
+/// A tenancy role that answers what it is told to, and counts.
+#[derive(Clone)]
+struct Tenancy {
+    answer: Arc<Mutex<Result<&'static str, Code>>>,
+    asked: Arc<AtomicUsize>,
+}
+
+#[tonic::async_trait]
+impl RoutingService for Tenancy {
+    async fn resolve_number(
+        &self,
+        _: Request<ResolveNumberRequest>,
+    ) -> Result<Response<ResolveNumberResponse>, Status> {
+        self.asked.fetch_add(1, SeqCst);
+        let answer = *self.answer.lock().unwrap();
+        let tenant = answer.map_err(|code| Status::new(code, "as told"))?.to_owned();
+        Ok(Response::new(ResolveNumberResponse { tenant, ..Default::default() }))
+    }
+
+    async fn get_provider_keys(
+        &self,
+        _: Request<GetProviderKeysRequest>,
+    ) -> Result<Response<GetProviderKeysResponse>, Status> {
+        Err(Status::unimplemented("not part of the test"))
+    }
+
+    async fn list_inactive_tenants(
+        &self,
+        _: Request<ListInactiveTenantsRequest>,
+    ) -> Result<Response<ListInactiveTenantsResponse>, Status> {
+        Err(Status::unimplemented("not part of the test"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_is_remembered_for_seconds_and_kept_while_nobody_can_be_asked() {
+    let tenancy = Tenancy { answer: Arc::new(Mutex::new(Ok("tenants/a"))), asked: Arc::default() };
+    let server = RoutingServiceServer::new(tenancy.clone());
+    let no_error = |never: Infallible| -> crate::HopError { match never {} };
+    let hop = Hop::new(ServiceExt::<http::Request<tonic::body::Body>>::map_err(server, no_error));
+    let routes = Routes::new(RoutingServiceClient::new(hop));
+    let number = Pii::new("+12025550142".to_owned());
+    let resolve = async || {
+        let found = routes.resolve(&number, Carrier::Twilio).await;
+        found.map(|route| route.tenant).map_err(|status| status.code())
+    };
+    let told = |answer| *tenancy.answer.lock().unwrap() = answer;
+
+    assert_eq!(resolve().await, Ok("tenants/a".into()));
+    told(Ok("tenants/b"));
+    assert_eq!((resolve().await, tenancy.asked.load(SeqCst)), (Ok("tenants/a".into()), 1));
+    tokio::time::advance(ROUTE_FRESH).await;
+    assert_eq!(resolve().await, Ok("tenants/b".into()));
+
+    told(Err(Code::Unavailable));
+    tokio::time::advance(ROUTE_STALE - Duration::from_secs(1)).await;
+    assert_eq!(resolve().await, Ok("tenants/b".into()));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(resolve().await, Err(Code::Unavailable));
+
+    // A number that was given up is not answered by its owner of before.
+    told(Ok("tenants/b"));
+    assert_eq!(resolve().await, Ok("tenants/b".into()));
+    told(Err(Code::NotFound));
+    tokio::time::advance(ROUTE_FRESH).await;
+    assert_eq!(resolve().await, Err(Code::NotFound));
+    told(Err(Code::Unavailable));
+    assert_eq!(resolve().await, Err(Code::Unavailable));
 }

@@ -26,21 +26,30 @@ pub use request_id::RequestId;
 use crate::{
     BoxError, Hop, HopError, ServiceError,
     auth::{Authenticate, Authorise, Contract, SendToken, TokenSource, Verifier},
+    inactive::{self, InactiveTenants},
 };
 
-/// The server side of every hop: request id, trace, metrics, deadline, authentication, authorisation, concurrency.
+/// The server side of every hop: request id, trace, metrics, deadline, authentication, authorisation, the
+/// tenant's state, concurrency.
 /// Clones share the limits, so that a node has one allowance however it is reached.
 #[derive(Clone)]
 pub struct Stack {
     contract: Arc<Contract>,
     verifier: Verifier,
     permits: concurrency::Permits,
+    inactive: InactiveTenants,
 }
 
 impl Stack {
     /// A stack that admits whom the contract names, up to the limits.
     pub fn new(contract: Arc<Contract>, verifier: Verifier, limits: Limits) -> Self {
-        Self { contract, verifier, permits: concurrency::Permits::new(limits) }
+        let inactive = InactiveTenants::default();
+        Self { contract, verifier, permits: concurrency::Permits::new(limits), inactive }
+    }
+
+    /// The tenants that the stack refuses, to be kept up to date; none at first.
+    pub fn inactive_tenants(&self) -> InactiveTenants {
+        self.inactive.clone()
     }
 
     /// Puts the stack around a server: a generated one, or a whole `tonic::service::Routes`.
@@ -62,6 +71,7 @@ impl Stack {
             .layer(StepLayer(deadline::Enforce::new(contract())))
             .layer(StepLayer(Authenticate::new(contract(), self.verifier.clone())))
             .layer(StepLayer(Authorise::new(contract())))
+            .layer(StepLayer(inactive::Mark::new(self.inactive.clone())))
             .layer(StepLayer(concurrency::Limit::new(contract(), self.permits.clone())))
             .service(service.map_err(Into::into));
         Hop::new(stacked.map_err(HopError))

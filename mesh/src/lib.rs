@@ -6,6 +6,7 @@ pub mod directory;
 pub mod drain;
 pub mod error;
 pub mod hop;
+pub mod inactive;
 pub mod layers;
 pub mod pii;
 pub mod serve;
@@ -14,7 +15,7 @@ pub mod tls;
 #[cfg(test)]
 mod testing;
 
-pub use directory::Directory;
+pub use directory::{Directory, Routes};
 pub use drain::Drain;
 pub use error::ServiceError;
 pub use layers::{ClientStack, Limits, Stack};

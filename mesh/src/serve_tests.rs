@@ -71,7 +71,7 @@ async fn requests_are_still_served_while_a_node_drains() {
         async move { drain.run(Duration::from_secs(60), Duration::ZERO).await }
     });
     node.drain.started().await;
-    unary(&node, Some(&good)).await.unwrap();
+    unary(&node, &[format!("Bearer {good}")]).await.unwrap();
     drop(call);
     assert_eq!(draining.await.unwrap(), 0);
 }

@@ -9,6 +9,7 @@ use std::{
 use proto::auth::v1::Role;
 use serde_json::Value;
 
+pub(crate) use crate::auth::forge::with;
 use crate::{
     Limits, Stack,
     auth::{Contract, Expected, Issuer, Keys, MintRequest, Verifier},
@@ -43,28 +44,28 @@ pub(crate) fn issuer_in(data_dir: &Path, from: &Path) -> Issuer {
     Issuer::open(data_dir).unwrap()
 }
 
-/// The claims of a good token of a client with this one role.
-pub(crate) fn claims(role: Role) -> Value {
+/// A client with this one role.
+pub(crate) fn holder(role: Role) -> MintRequest {
     let client = match role {
         Role::TenantViewer | Role::TenantOperator | Role::TenantAdmin => "acme-integration",
         _ => crate::auth::role_name(role),
     };
-    let request = MintRequest {
+    let group = match role {
+        Role::TenantViewer => "viewers",
+        Role::TenantAdmin => "admins",
+        _ => "operators",
+    };
+    MintRequest {
         client: client.to_owned(),
         roles: vec![role],
-        groups: vec!["/tenants/acme/operators".to_owned()],
+        groups: vec![format!("/tenants/acme/{group}")],
         ttl: Duration::from_secs(300),
-    };
-    issuer().claims(&request, clock::since_epoch()).unwrap()
+    }
 }
 
-/// The same claims with one of them changed; `Null` takes it away.
-pub(crate) fn with(mut claims: Value, name: &str, value: Value) -> Value {
-    match value {
-        Value::Null => claims.as_object_mut().unwrap().remove(name),
-        value => claims.as_object_mut().unwrap().insert(name.to_owned(), value),
-    };
-    claims
+/// The claims of its good token.
+pub(crate) fn claims(role: Role) -> Value {
+    issuer().claims(&holder(role), clock::since_epoch()).unwrap()
 }
 
 /// A token of ours with these claims.

@@ -9,7 +9,11 @@ use tokio::{
 };
 use url::Url;
 
-use crate::{Config, config::known_vendor, exit::Exit};
+use crate::{
+    Config,
+    config::known_vendor,
+    exit::{Exit, chain},
+};
 
 const REACH_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -60,6 +64,13 @@ pub async fn run(config: &Config, json: bool) -> Result<(), Exit> {
             (Some(_), None) => reach(name, &default_url(name)).await,
         });
     }
+    findings.push(match &config.database_url {
+        Some(url) => match tenancy::check_database(url).await {
+            Ok(()) => finding(Verdict::Ok, "database", "it answers, and its schema and login fit"),
+            Err(error) => finding(Verdict::Fail, "database", chain(&error)),
+        },
+        None => finding(Verdict::Ok, "database", "no DATABASE_URL: SQLite in data_dir"),
+    });
     findings.push(match config.twilio_auth_token {
         Some(_) => finding(Verdict::Ok, "twilio", "webhooks are checked against the auth token"),
         None => finding(Verdict::Note, "twilio", "no TWILIO_AUTH_TOKEN: every webhook is refused"),

@@ -30,17 +30,22 @@ pub fn mint(issuer: &Issuer, tenant: Option<&str>, role: &str, ttl: Duration) ->
         let names: Vec<_> = known.map(role_name).collect();
         Exit::configuration(format!("--role: {role:?} is not a role; the roles are {}", names.join(", ")))
     })?;
-    let needs_tenant = role.starts_with("tenant-");
+    let sub_group = match found {
+        Role::TenantAdmin => Some("admins"),
+        Role::TenantOperator => Some("operators"),
+        Role::TenantViewer => Some("viewers"),
+        _ => None,
+    };
     let groups = match tenant {
         Some(slug) if mesh::auth::tenant_slug(&format!("tenants/{slug}")) == Some(slug) => {
-            vec![format!("/tenants/{slug}")]
+            vec![sub_group.map_or(format!("/tenants/{slug}"), |group| format!("/tenants/{slug}/{group}"))]
         }
         Some(slug) => {
             return Err(Exit::configuration(format!(
                 "--tenant: {slug:?} is not a slug; it must be 1 to 40 of a-z, 0-9 and -"
             )));
         }
-        None if needs_tenant => {
+        None if sub_group.is_some() => {
             return Err(Exit::configuration(format!("--tenant must be given with the role {role}")));
         }
         None => Vec::new(),

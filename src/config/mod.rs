@@ -63,6 +63,10 @@ pub struct Config {
     pub public_url: Option<Url>,
     /// Embedded stores.
     pub data_dir: PathBuf,
+    /// PostgreSQL for what tenancy keeps; absent: SQLite.
+    pub database_url: Option<Pii<String>>,
+    /// The same with the owner's login, for `migrate`.
+    pub database_owner_url: Option<Pii<String>>,
     /// Documents to ingest at start: `<dir>/<tenant>/*.md`.
     pub documents_dir: Option<PathBuf>,
     /// This node's name in media URLs.
@@ -173,6 +177,8 @@ impl Config {
             admin_addr: reader.required("admin_addr"),
             public_url: reader.origin("public_url"),
             data_dir: reader.required("data_dir"),
+            database_url: reader.secret("database.url"),
+            database_owner_url: reader.secret("database.owner_url"),
             documents_dir: reader.optional("documents_dir"),
             node: reader.matching("node", |name| {
                 (1..=40).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')

@@ -106,6 +106,16 @@ pub const SETTINGS: &[Setting] = &[
         URL,
         "where traces go over OTLP/gRPC; absent: no traces",
     ),
+    secret(
+        "database.url",
+        "DATABASE_URL",
+        "PostgreSQL for tenants, agents and numbers, with a login of deploy/postgres/roles.sql; absent: SQLite",
+    ),
+    secret(
+        "database.owner_url",
+        "DATABASE_OWNER_URL",
+        "the same database with its owner's login, for `trunkline migrate` only",
+    ),
     setting("peers.telephony_gw", "TRUNKLINE_TELEPHONY_GW_URL", None, URL, "where telephony-gw runs"),
     setting("peers.media", "TRUNKLINE_MEDIA_URL", None, URL, "where media runs"),
     setting("peers.dialogue", "TRUNKLINE_DIALOGUE_URL", None, URL, "where dialogue runs"),

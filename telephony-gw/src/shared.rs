@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use mesh::{Drain, Hop, clock, drain::InFlight};
+use mesh::{Drain, Hop, Routes, clock, drain::InFlight};
 use proto::{
     media::v1::media_service_client::MediaServiceClient,
     tenancy::v1::routing_service_client::RoutingServiceClient,
@@ -42,7 +42,7 @@ impl Held {
 pub struct Shared {
     pub config: Config,
     pub media: MediaServiceClient<Hop>,
-    pub routing: RoutingServiceClient<Hop>,
+    pub routes: Routes,
     pub drain: Drain,
     pub watchers: Watchers,
     /// Permits of media sockets between their upgrade and their `start`.
@@ -63,7 +63,7 @@ impl Shared {
             watchers: Watchers::default(),
             config,
             media,
-            routing,
+            routes: Routes::new(routing),
             drain,
         });
         tokio::spawn(purge(Arc::downgrade(&shared)));

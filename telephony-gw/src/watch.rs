@@ -102,6 +102,7 @@ mod tests {
             client: "c".into(),
             roles: vec![Role::TenantOperator],
             tenants: vec!["acme".into()],
+            ..Caller::default()
         });
         request
     }

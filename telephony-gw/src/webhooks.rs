@@ -10,7 +10,7 @@ use axum::{
 use bytes::Bytes;
 use mesh::{Pii, clock, error::reason_of};
 use proto::{
-    tenancy::v1::{ResolveNumberRequest, ResolveNumberResponse},
+    tenancy::v1::ResolveNumberResponse,
     types::v1::{CallContext, Carrier, Direction, EndReason, ErrorReason},
 };
 use tonic::{Code, Status};
@@ -27,8 +27,6 @@ use crate::{
     },
 };
 
-/// How long the tenancy role has to say who owns a number: the caller hears it ring meanwhile.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest number or name of a party that is taken over.
 const PARTY_CHARS_MAX: usize = 64;
 
@@ -130,21 +128,14 @@ async fn announce(shared: &Shared, form: &Form) -> Result<Step, NotAdmitted> {
 }
 
 async fn resolve(shared: &Shared, form: &Form) -> Result<ResolveNumberResponse, NotAdmitted> {
-    let request =
-        ResolveNumberRequest { number: form.ours().expose().clone(), carrier: Carrier::Twilio.into() };
-    let mut request = tonic::Request::new(request);
-    request.set_timeout(RESOLVE_TIMEOUT);
-    let mut routing = shared.routing.clone();
-    match tokio::time::timeout(RESOLVE_TIMEOUT, routing.resolve_number(request)).await {
-        Ok(Ok(response)) => Ok(response.into_inner()),
-        Ok(Err(status)) if status.code() == Code::NotFound => Err(NotAdmitted::UnknownNumber),
+    shared.routes.resolve(form.ours(), Carrier::Twilio).await.map_err(|status| {
         // A number that the contract cannot even express is one that nobody owns.
-        Ok(Err(status)) if reason_of(&status) == Some(ErrorReason::InvalidField) => {
-            Err(NotAdmitted::UnknownNumber)
+        if status.code() == Code::NotFound || reason_of(&status) == Some(ErrorReason::InvalidField) {
+            NotAdmitted::UnknownNumber
+        } else {
+            NotAdmitted::TenancyAway(status)
         }
-        Ok(Err(status)) => Err(NotAdmitted::TenancyAway(status)),
-        Err(_) => Err(NotAdmitted::TenancyAway(Status::deadline_exceeded("no answer in 2 s"))),
-    }
+    })
 }
 
 fn admit(shared: &Shared, form: &Form, context: Arc<CallContext>) -> Result<Step, NotAdmitted> {

@@ -2,7 +2,7 @@
 
 use crate::{
     agent::{Document, Model, Phrases, Turn, Voice},
-    control::{CarrierId, Seed},
+    control::{Access, Agent, CarrierId, Store, StoreError, TenantState},
     ids::{AgentId, Number, TenantId},
 };
 
@@ -10,22 +10,37 @@ use crate::{
 /// in the tenant's documents, where the agent has to look them up.
 const PROMPT: &str = include_str!("seed/front-desk.md");
 
-/// The tenant `demo` and what it begins with.
-pub fn demo() -> (TenantId, Seed) {
-    let numbers = [("+12025550100", CarrierId::Twilio), ("+918047100100", CarrierId::Exotel)]
-        .into_iter()
-        .filter_map(|(number, carrier)| Some((Number::parse("number", number).ok()?, carrier)))
-        .collect();
-    let seed = Seed {
-        display_name: "Harbour House (demo)",
-        agent: AgentId::from_id("front-desk"),
-        document: front_desk(),
-        numbers,
-    };
-    (TenantId::from_slug("demo"), seed)
+/// The numbers that lead to the agent.
+const NUMBERS: [(&str, CarrierId); 2] =
+    [("+12025550100", CarrierId::Twilio), ("+918047100100", CarrierId::Exotel)];
+
+/// Puts the tenant `demo` with one published agent and its numbers into the store, whole or not at all, unless there is
+/// a tenant of that name.
+pub async fn plant(store: &Store) -> Result<(), StoreError> {
+    let mut tx = store.begin(&TenantId::from_slug("demo"), Access::Write).await?;
+    if tx.find_tenant().await?.is_some() {
+        return Ok(());
+    }
+    let name = "Harbour House (demo)";
+    tx.take_on(name, None).await?;
+    if let Some(tenant) = tx.find_tenant().await? {
+        tx.change_tenant(tenant, name.to_owned(), TenantState::Active).await?;
+    }
+    let id = AgentId::from_id("front-desk");
+    if let Some(agent) = tx.add_agent(&id, &front_desk()).await? {
+        let live_version = tx.add_version(&id, &agent.draft).await?.version;
+        tx.change_agent(Agent { live_version, ..agent }).await?;
+    }
+    for (number, carrier) in NUMBERS {
+        if let Some(number) = Number::read(number) {
+            tx.add_number(&number, carrier, &id, "").await?;
+        }
+    }
+    tx.commit().await
 }
 
-fn front_desk() -> Document {
+/// The agent itself, whose settings are the defaults of every other.
+pub fn front_desk() -> Document {
     Document {
         display_name: "Front desk".into(),
         prompt: PROMPT.trim().into(),
@@ -49,7 +64,7 @@ fn front_desk() -> Document {
             duration_goodbye: "We have run out of time. Thank you for calling. Goodbye.".into(),
             ..Phrases::default()
         },
-        listening_vendor: String::new(),
+        listening_vendor: "deepgram".into(),
         listening_model: String::new(),
         call_duration_s_max: None,
     }

@@ -32,7 +32,7 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(10);
 const EXIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A command in `folder`, with nothing of this process's environment but what any program needs.
-fn command(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Command {
+pub fn command(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Command {
     let mut command = Command::new(BINARY);
     let kept = ["PATH", "HOME", "TMPDIR"];
     command.args(arguments).current_dir(folder).env_clear();

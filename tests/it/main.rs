@@ -11,10 +11,14 @@ mod drain;
 mod faults;
 mod heard;
 mod hops;
+mod integrators;
 mod keys;
+mod kills;
 mod media_socket;
+mod rpcs;
 mod sandbox;
 mod sarvam;
+mod suspension;
 mod tidy;
 
 use std::{future::Future, time::Duration};
@@ -32,6 +36,7 @@ fn main() {
     arguments.test_threads.get_or_insert(AT_ONCE);
     // The longest first, so that none is left alone at the end.
     let trials = [
+        kills::trials(),
         media_socket::trials(),
         faults::trials(),
         barge_in::trials(),
@@ -39,7 +44,9 @@ fn main() {
         sarvam::trials(),
         drain::trials(),
         commands::trials(),
+        integrators::trials(),
         hops::trials(),
+        suspension::trials(),
         keys::trials(),
         tidy::trials(),
     ];

@@ -592,7 +592,9 @@ impl TurnTaker {
                 self.end_turn(at, if self.is_covered(offset) { offset } else { heard });
             } else if has_words || !self.interim.is_empty() {
                 // A transcript that comes later is of audio up to now, the silence after the words included.
-                self.end_turn(at, offset + now.saturating_duration_since(at));
+                let all = offset + now.saturating_duration_since(at);
+                let early = now < at + self.config.endpointing_delay_max;
+                self.end_turn(at, self.final_words().filter(|_| early).map_or(all, |(_, end)| end));
             } else {
                 self.ended = None;
                 let callers = matches!(self.sound, Sound::Voice(Strength::Strong | Strength::Weak));
@@ -631,8 +633,8 @@ impl TurnTaker {
         }
         let settled = !self.finals.is_empty() && (self.is_covered(offset) || self.words_over);
         if !settled || config.transcriber_decides {
-            // Noise that went on behind the words does not put the end off for ever.
-            let stale = self.newest_words.map_or(at + longest, |(heard, _)| heard + STALE_WORDS);
+            // Noise that went on behind the last words does not put the end off for ever.
+            let stale = self.final_words().map_or(at + longest, |(heard, _)| heard + STALE_WORDS);
             return at_last(longest).min(stale.max(at));
         }
         let delay = match words::ending(&self.finals, &config.language) {
@@ -650,6 +652,11 @@ impl TurnTaker {
         let words = !self.finals.is_empty() || !self.interim.is_empty();
         let (at, end) = self.newest_words.filter(|_| words && self.onset.is_some())?;
         Some((at + STALE_WORDS, end))
+    }
+
+    /// When the last words came and where they end, if nothing of them is open.
+    fn final_words(&self) -> Option<(Instant, Duration)> {
+        self.newest_words.filter(|_| self.interim.is_empty() && !self.finals.is_empty())
     }
 
     fn end_turn(&mut self, end_of_speech: Instant, offset: Duration) {

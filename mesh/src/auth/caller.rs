@@ -6,7 +6,7 @@ use tonic::Status;
 use crate::error::ServiceError;
 
 /// The holder of a checked token.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Caller {
     /// The token's `sub`.
     pub subject: String,
@@ -14,8 +14,11 @@ pub struct Caller {
     pub client: String,
     /// The token's roles that the contracts know.
     pub roles: Vec<Role>,
-    /// Slugs of the tenants that the token's groups name.
+    /// Slugs of the tenants that the token's groups name; behind the layer stack, of those in which its right suffices
+    /// for the method.
     pub tenants: Vec<String>,
+    /// Those of them that are suspended or deleted, as far as this node has heard.
+    pub inactive: Vec<String>,
 }
 
 impl Caller {
@@ -49,15 +52,23 @@ impl Caller {
     /// the tenant's slug. `field` is where the name stood in the request.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT for a name that is not one, PERMISSION_DENIED for another tenant's.
+    /// INVALID_ARGUMENT for a name that is not one, PERMISSION_DENIED for another tenant's and for one that is suspended or
+    /// deleted.
     pub fn require_tenant<'a>(&self, field: &str, name: &'a str) -> Result<&'a str, Status> {
         let slug = tenant_slug(name)
             .ok_or_else(|| ServiceError::invalid_field(field, "must begin with tenants/{tenant}"))?;
+        if !self.spans_tenants() && self.inactive.iter().any(|inactive| inactive == slug) {
+            let name = format!("tenants/{slug}");
+            return Err(ServiceError::tenant_inactive(&name, "suspended or deleted").into());
+        }
         if self.spans_tenants() || self.tenants.iter().any(|own| own == slug) {
             Ok(slug)
         } else {
-            Err(ServiceError::new(ErrorReason::TenantMismatch, "the token does not belong to this tenant")
-                .into())
+            Err(ServiceError::new(
+                ErrorReason::TenantMismatch,
+                "the token gives no right to this in the tenant",
+            )
+            .into())
         }
     }
 }
@@ -73,14 +84,24 @@ pub fn tenant_slug(name: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::reason_of;
 
     fn viewer() -> Caller {
         Caller {
             subject: "s".into(),
             client: "c".into(),
             roles: vec![Role::TenantViewer],
-            tenants: vec!["acme".into()],
+            tenants: vec!["acme".into(), "gone".into()],
+            inactive: vec!["gone".into()],
         }
+    }
+
+    #[test]
+    fn an_inactive_tenant_is_refused_to_its_own_and_not_to_the_services() {
+        let refused = viewer().require_tenant("parent", "tenants/gone/documents/a").unwrap_err();
+        assert_eq!(reason_of(&refused), Some(ErrorReason::TenantInactive));
+        let service = Caller { roles: vec![Role::SvcMedia], ..viewer() };
+        assert_eq!(service.require_tenant("parent", "tenants/gone").unwrap(), "gone");
     }
 
     #[test]

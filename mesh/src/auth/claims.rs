@@ -1,7 +1,7 @@
 //! The checks of a token that need no key: its shape before the signature, its claims after. Pure: the time is an
 //! argument. Which check failed is for the log only.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use proto::auth::v1::Role;
@@ -21,6 +21,10 @@ const GROUPS_MAX: usize = 100;
 const KID_MAX_BYTES: usize = 128;
 /// Header members that name a key of the sender's own choice, or ask for a treatment that we do not know.
 const REFUSED_HEADERS: [&str; 6] = ["jku", "jwk", "x5u", "x5c", "crit", "cty"];
+
+/// A tenant's sub-groups and the right that each gives.
+pub(super) const TENANT_RIGHTS: [(&str, Role); 3] =
+    [("admins", Role::TenantAdmin), ("operators", Role::TenantOperator), ("viewers", Role::TenantViewer)];
 
 /// What a token must say.
 #[derive(Debug, Clone)]
@@ -46,10 +50,18 @@ pub(super) struct Parts<'a> {
     pub(super) kid: String,
 }
 
+/// The holder of a token whose claims held.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    pub(super) caller: Caller,
+    /// What they may do in each tenant: a right counts in the tenant whose group gave it, and nowhere else.
+    pub(super) rights: BTreeMap<String, Role>,
+}
+
 /// A token's claims that held.
 #[derive(Debug)]
 pub(super) struct Checked {
-    pub(super) caller: Caller,
+    pub(super) holder: Holder,
     /// Since 1970, without leeway.
     pub(super) expires_at: Duration,
 }
@@ -140,7 +152,7 @@ pub(super) fn check(payload: &str, expected: &Expected, now: Duration) -> Result
         return Err(Refusal(why));
     }
     let expires_at = Duration::from_secs(claims.exp);
-    Ok(Checked { caller: caller_of(claims), expires_at })
+    Ok(Checked { holder: holder_of(claims), expires_at })
 }
 
 fn check_times(claims: &Claims, now: Duration) -> Result<(), Refusal> {
@@ -158,7 +170,7 @@ fn check_times(claims: &Claims, now: Duration) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn caller_of(claims: Claims) -> Caller {
+fn holder_of(claims: Claims) -> Holder {
     let mut roles: Vec<Role> = claims.realm_access.roles.iter().filter_map(|name| role_of(name)).collect();
     // A service's right is for the services' own clients, whoever else it was given to by mistake.
     if !role_of(&claims.azp).is_some_and(is_service) {
@@ -166,11 +178,35 @@ fn caller_of(claims: Claims) -> Caller {
     }
     roles.sort_unstable();
     roles.dedup();
-    let mut tenants: Vec<String> =
-        claims.groups.iter().filter_map(|group| tenant_of_group(group)).map(str::to_owned).collect();
+    let groups: Vec<_> = claims.groups.iter().filter_map(|group| tenant_of_group(group)).collect();
+    let rights = rights_of(&groups, &roles);
+    let mut tenants: Vec<String> = groups.iter().map(|(tenant, _)| (*tenant).to_owned()).collect();
     tenants.sort_unstable();
     tenants.dedup();
-    Caller { subject: claims.sub, client: claims.azp, roles, tenants }
+    Holder {
+        caller: Caller { subject: claims.sub, client: claims.azp, roles, tenants, ..Caller::default() },
+        rights,
+    }
+}
+
+/// The strongest right in each tenant. A token's roles come from all its groups together: those of a token that names
+/// no right's sub-group were given by themselves and hold in all its tenants; others' hold where their sub-group is.
+fn rights_of(groups: &[(&str, &str)], roles: &[Role]) -> BTreeMap<String, Role> {
+    let mut rights = BTreeMap::new();
+    let own = roles.iter().copied().filter(|role| TENANT_RIGHTS.iter().any(|(_, right)| right == role)).min();
+    let by_themselves = !groups.iter().any(|(_, group)| right_of_group(group).is_some());
+    for (tenant, group) in groups {
+        let right = right_of_group(group).or(own.filter(|_| by_themselves));
+        let Some(right) = right else { continue };
+        // The stronger role has the smaller number.
+        let strongest = rights.entry((*tenant).to_owned()).or_insert(right);
+        *strongest = right.min(*strongest);
+    }
+    rights
+}
+
+fn right_of_group(name: &str) -> Option<Role> {
+    TENANT_RIGHTS.iter().find(|(group, _)| *group == name).map(|(_, right)| *right)
 }
 
 fn is_service(role: Role) -> bool {
@@ -178,13 +214,14 @@ fn is_service(role: Role) -> bool {
     matches!(role, SvcTelephonyGw | SvcMedia | SvcDialogue | SvcRetrieval | SvcTenancy)
 }
 
-/// The tenant of `^/tenants/([a-z0-9-]{1,40})(/[a-z]+)?$`.
-fn tenant_of_group(group: &str) -> Option<&str> {
+/// Tenant and sub-group of `^/tenants/([a-z0-9-]{1,40})(/[a-z]+)?$`.
+fn tenant_of_group(group: &str) -> Option<(&str, &str)> {
     let path = group.strip_prefix('/')?;
     let slug = super::tenant_slug(path)?;
     let rest = &path["tenants/".len() + slug.len()..];
-    let sub_group = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_lowercase());
-    (rest.is_empty() || rest.strip_prefix('/').is_some_and(sub_group)).then_some(slug)
+    let sub_group =
+        if rest.is_empty() { rest } else { rest.strip_prefix('/').filter(|name| !name.is_empty())? };
+    sub_group.bytes().all(|b| b.is_ascii_lowercase()).then_some((slug, sub_group))
 }
 
 #[cfg(test)]

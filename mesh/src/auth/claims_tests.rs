@@ -106,16 +106,42 @@ fn tenants_come_from_whole_group_paths_only() {
         ("/x/tenants/acme", None),
         ("/tenants/acme\n", None),
     ] {
-        assert_eq!(tenant_of_group(group), tenant, "{group}");
+        assert_eq!(tenant_of_group(group).map(|(tenant, _)| tenant), tenant, "{group}");
     }
     assert_eq!(tenant_of_group(&format!("/tenants/{}", "a".repeat(41))), None);
 }
 
 #[test]
+fn a_right_counts_in_the_tenant_whose_group_gave_it() {
+    use Role::{TenantAdmin, TenantOperator, TenantViewer};
+    let all = [TenantAdmin, TenantOperator, TenantViewer];
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [Role], &'a [(&'a str, Role)]);
+    let cases: [Case; 7] = [
+        (&[("acme", "viewers"), ("evil", "admins")], &all, &[("acme", TenantViewer), ("evil", TenantAdmin)]),
+        (&[("acme", "viewers"), ("acme", "operators")], &all, &[("acme", TenantOperator)]),
+        // No group gave a right: the token's own holds in each of its tenants.
+        (
+            &[("acme", ""), ("other", "")],
+            &[TenantOperator],
+            &[("acme", TenantOperator), ("other", TenantOperator)],
+        ),
+        (&[("acme", "billing")], &[TenantViewer], &[("acme", TenantViewer)]),
+        (&[("acme", "")], &[Role::SvcMedia], &[]),
+        // The role may be of the other tenant's making.
+        (&[("acme", ""), ("evil", "admins")], &all, &[("evil", TenantAdmin)]),
+        (&[], &all, &[]),
+    ];
+    for (groups, roles, wanted) in cases {
+        let wanted = wanted.iter().map(|(tenant, right)| ((*tenant).to_owned(), *right)).collect();
+        assert_eq!(rights_of(groups, roles), wanted, "{groups:?}");
+    }
+}
+
+#[test]
 fn a_service_role_counts_for_a_service_client_only() {
     let stolen = with(claims(Role::SvcMedia), "azp", json!("acme-integration"));
-    assert_eq!(check_now(&stolen).unwrap().caller.roles, []);
-    let caller = check_now(&claims(Role::SvcMedia)).unwrap().caller;
+    assert_eq!(check_now(&stolen).unwrap().holder.caller.roles, []);
+    let caller = check_now(&claims(Role::SvcMedia)).unwrap().holder.caller;
     assert_eq!((caller.roles, caller.client.as_str()), (vec![Role::SvcMedia], role_name(Role::SvcMedia)));
 }
 

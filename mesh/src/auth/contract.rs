@@ -7,7 +7,7 @@ use prost_reflect::{DescriptorPool, ExtensionDescriptor, MethodDescriptor, Value
 use proto::{auth::v1::Role, types::v1::ErrorReason};
 use tonic::{Status, body::Body};
 
-use super::Caller;
+use super::{Caller, claims::Holder};
 use crate::{
     BoxError, ServiceError,
     layers::{Inner, Step, refuse},
@@ -180,7 +180,11 @@ impl Authorise {
 }
 
 impl Step for Authorise {
-    async fn run<S: Inner>(&self, request: Request<Body>, mut inner: S) -> Result<Response<Body>, BoxError> {
+    async fn run<S: Inner>(
+        &self,
+        mut request: Request<Body>,
+        mut inner: S,
+    ) -> Result<Response<Body>, BoxError> {
         let method = match self.contract.rpc(request.uri().path()) {
             Rpc::Exempt(_) => return inner.call(request).await,
             Rpc::Unknown(_) => {
@@ -188,11 +192,12 @@ impl Step for Authorise {
             }
             Rpc::Known(method) => method,
         };
-        let caller = request.extensions().get::<Caller>();
-        if caller.is_some_and(|caller| caller.roles.iter().any(|role| method.suffices.contains(role))) {
+        let holder = request.extensions_mut().remove::<Arc<Holder>>();
+        if let Some(caller) = holder.as_deref().and_then(|holder| authorised(holder, &method.suffices)) {
+            request.extensions_mut().insert(caller);
             return inner.call(request).await;
         }
-        let client = caller.map_or("", |caller| &caller.client);
+        let client = holder.as_deref().map_or("", |holder| &holder.caller.client);
         tracing::info!(method = %method.label, client, "role missing");
         let error = ServiceError::new(
             ErrorReason::RoleMissing,
@@ -202,9 +207,44 @@ impl Step for Authorise {
     }
 }
 
+/// The caller for a method, if their roles suffice, with the tenants in which they do.
+fn authorised(holder: &Holder, suffices: &[Role]) -> Option<Caller> {
+    let mut caller = holder.caller.clone();
+    if !caller.roles.iter().any(|role| suffices.contains(role)) {
+        return None;
+    }
+    let named = caller.tenants.len();
+    caller.tenants.retain(|tenant| holder.rights.get(tenant).is_some_and(|right| suffices.contains(right)));
+    let lost_all = named > 0 && caller.tenants.is_empty();
+    (!lost_all || caller.spans_tenants()).then_some(caller)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_right_of_one_tenant_opens_no_other() {
+        let rights = [("acme", Role::TenantViewer), ("mine", Role::TenantAdmin)];
+        let caller = Caller {
+            subject: "s".into(),
+            client: "c".into(),
+            roles: vec![Role::TenantAdmin, Role::TenantViewer],
+            tenants: vec!["acme".into(), "mine".into()],
+            ..Caller::default()
+        };
+        let rights = rights.map(|(tenant, right)| (tenant.to_owned(), right)).into();
+        let mut holder = Holder { caller, rights };
+        let contract = Contract::load().unwrap();
+        let write = suffices(&contract, "/trunkline.retrieval.v1.DocumentService/CreateDocument");
+        let read = suffices(&contract, "/trunkline.retrieval.v1.DocumentService/GetDocument");
+        assert_eq!(authorised(&holder, write).unwrap().tenants, ["mine"]);
+        assert_eq!(authorised(&holder, read).unwrap().tenants, ["acme", "mine"]);
+        holder.rights.remove("mine");
+        assert!(authorised(&holder, write).is_none());
+        holder.caller.roles = vec![Role::PlatformAdmin];
+        assert!(authorised(&holder, write).unwrap().spans_tenants());
+    }
 
     fn suffices<'a>(contract: &'a Contract, path: &str) -> &'a [Role] {
         match contract.rpc(path) {

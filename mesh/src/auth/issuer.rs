@@ -1,40 +1,48 @@
 //! The development issuer: the endpoints, claims and shapes of a Keycloak realm, without the server. For `up`, `demo`
 //! and tests; never for production.
 
+mod accounts;
+mod admin;
 mod files;
 mod http;
+mod keyring;
 
 use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::future::BoxFuture;
-use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+use jsonwebtoken::{Algorithm, crypto};
 use proto::auth::v1::Role;
-use rsa::{
-    RsaPrivateKey,
-    pkcs1::EncodeRsaPrivateKey,
-    pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding},
-    rand_core::OsRng,
-    traits::PublicKeyParts,
-};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{FetchError, KeySource, role_name};
+use self::{
+    accounts::{Client, Store},
+    keyring::Keyring,
+};
+use super::{FetchError, KeySource, contract::role_of, role_name};
 
-const KEY_BITS: usize = 2048;
 const AUDIENCE: &str = "trunkline";
-/// The life of a service's token, as a realm of ours sets it.
-const SERVICE_TOKEN_LIFE: Duration = Duration::from_secs(300);
-const SERVICES: [Role; 5] =
-    [Role::SvcTelephonyGw, Role::SvcMedia, Role::SvcDialogue, Role::SvcRetrieval, Role::SvcTenancy];
+/// The life of a client's token, as the realm file sets it.
+const TOKEN_LIFE: Duration = Duration::from_secs(300);
+/// The clients of the realm file, and the role of each.
+const CLIENTS: [(&str, Role); 6] = [
+    ("svc-telephony-gw", Role::SvcTelephonyGw),
+    ("svc-media", Role::SvcMedia),
+    ("svc-dialogue", Role::SvcDialogue),
+    ("svc-retrieval", Role::SvcRetrieval),
+    ("svc-tenancy", Role::SvcTenancy),
+    ("trunkline-operator", Role::PlatformAdmin),
+];
+/// What Keycloak gives to everybody who is made after the import.
+const DEFAULT_ROLES: [&str; 3] = ["default-roles-trunkline", "offline_access", "uma_authorization"];
 
 /// A development issuer that cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -78,10 +86,9 @@ pub struct Issuer(Arc<Shared>);
 
 struct Shared {
     folder: PathBuf,
-    key: RsaPrivateKey,
-    signing: EncodingKey,
-    kid: String,
+    keyring: RwLock<Keyring>,
     secrets: BTreeMap<String, String>,
+    accounts: Store,
     url: RwLock<Option<String>>,
 }
 
@@ -94,21 +101,13 @@ impl Issuer {
     pub fn open(data_dir: &Path) -> Result<Self, IssuerError> {
         let folder = data_dir.join("dev-issuer");
         files::make_folder(&folder)?;
-        let key_file = folder.join("key.pem");
-        let pem = files::keep(&key_file, || {
-            let key = RsaPrivateKey::new(&mut OsRng, KEY_BITS).map_err(|_| IssuerError::Key)?;
-            let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(|_| IssuerError::Key)?;
-            Ok(pem.to_string())
-        })?;
-        let key = RsaPrivateKey::from_pkcs8_pem(&pem).map_err(|_| IssuerError::Damaged(key_file))?;
-        let der = key.to_pkcs1_der().map_err(|_| IssuerError::Key)?;
+        let keyring = RwLock::new(Keyring::open(&folder)?);
         let clients_file = folder.join("clients.json");
         let secrets = files::keep(&clients_file, || Ok(new_secrets().to_string()))?;
         let secrets = serde_json::from_str(&secrets).map_err(|_| IssuerError::Damaged(clients_file))?;
-        let kid = URL_SAFE_NO_PAD.encode(Sha256::digest(key.n().to_bytes_be()));
+        let accounts = Store::open(folder.join("accounts.json"))?;
         let url = RwLock::new(files::read(&folder.join("url"))?);
-        let signing = EncodingKey::from_rsa_der(der.as_bytes());
-        Ok(Self(Arc::new(Shared { folder, key, signing, kid, secrets, url })))
+        Ok(Self(Arc::new(Shared { folder, keyring, secrets, accounts, url })))
     }
 
     /// Names the issuer, now that its address is known, and writes the name beside the key for `trunkline token`.
@@ -129,7 +128,7 @@ impl Issuer {
         self.0.url.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(IssuerError::NoUrl)
     }
 
-    /// The secret of a service's client, `svc-media`.
+    /// The secret of a client of the realm file, `svc-media`.
     pub fn client_secret(&self, client: &str) -> Option<&str> {
         self.0.secrets.get(client).map(String::as_str)
     }
@@ -153,9 +152,8 @@ impl Issuer {
     /// [`IssuerError::NoUrl`] before the issuer has a name.
     pub fn claims(&self, request: &MintRequest, now: Duration) -> Result<Value, IssuerError> {
         let MintRequest { client, roles, groups, ttl } = request;
-        let mut role_names = vec!["default-roles-trunkline"];
-        role_names.extend(roles.iter().map(|role| role_name(*role)));
-        Ok(json!({
+        let mut role_names: Vec<&str> = roles.iter().map(|role| role_name(*role)).collect();
+        let mut claims = json!({
             "exp": (now + *ttl).as_secs(),
             "iat": now.as_secs(),
             "jti": format!("trrtcc:{}", Uuid::new_v4()),
@@ -165,20 +163,36 @@ impl Issuer {
             "typ": "Bearer",
             "azp": client,
             "acr": "1",
-            "realm_access": { "roles": role_names },
             "scope": "email profile",
             "email_verified": false,
-            "groups": groups,
-            "clientHost": "127.0.0.1",
-            "clientAddress": "127.0.0.1",
-            "client_id": client,
             "preferred_username": format!("service-account-{client}"),
-        }))
+        });
+        // Keycloak gives an imported client what the file says, and one that was made later the defaults as well.
+        if CLIENTS.iter().any(|(known, _)| known == client) {
+            if client == "svc-tenancy" {
+                let rights = json!({ "roles": ["manage-users", "manage-clients"] });
+                claims["resource_access"] = json!({ "realm-management": rights });
+                claims["aud"] = json!([AUDIENCE, "realm-management"]);
+            }
+        } else {
+            role_names.extend(DEFAULT_ROLES);
+            let rights = json!({ "roles": ["manage-account", "manage-account-links", "view-profile"] });
+            claims["resource_access"] = json!({ "account": rights });
+            claims["aud"] = json!([AUDIENCE, "account"]);
+            claims["client_id"] = json!(client);
+            claims["clientHost"] = json!("127.0.0.1");
+            claims["clientAddress"] = json!("127.0.0.1");
+        }
+        claims["realm_access"] = json!({ "roles": role_names });
+        if !groups.is_empty() {
+            claims["groups"] = json!(groups);
+        }
+        Ok(claims)
     }
 
     /// The header of our tokens.
     pub fn header(&self) -> Value {
-        json!({ "alg": "RS256", "typ": "JWT", "kid": self.0.kid })
+        json!({ "alg": "RS256", "typ": "JWT", "kid": self.keyring().active.kid })
     }
 
     /// Signs any claims under any header, RS256 whatever the header says.
@@ -186,38 +200,80 @@ impl Issuer {
     /// # Errors
     /// [`IssuerError::Key`] if the key does not sign.
     pub fn sign_claims(&self, claims: &Value, header: &Value) -> Result<String, IssuerError> {
-        let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        self.sign_texts(&header.to_string(), &claims.to_string())
+    }
+
+    /// As [`Self::sign_claims`], for texts that need not be JSON.
+    ///
+    /// # Errors
+    /// [`IssuerError::Key`] if the key does not sign.
+    pub fn sign_texts(&self, header: &str, claims: &str) -> Result<String, IssuerError> {
+        let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part));
         let signed = format!("{header}.{claims}");
-        let signature = crypto::sign(signed.as_bytes(), &self.0.signing, Algorithm::RS256);
+        let signature = crypto::sign(signed.as_bytes(), &self.keyring().active.signing, Algorithm::RS256);
         Ok(format!("{signed}.{}", signature.map_err(|_| IssuerError::Key)?))
     }
 
-    /// The realm's keys as its endpoint lists them: one that signs and, as in Keycloak, one that does not.
+    /// The realm's keys as its endpoint lists them.
     pub fn jwks(&self) -> Value {
-        let [n, e] = [self.0.key.n(), self.0.key.e()].map(|part| URL_SAFE_NO_PAD.encode(part.to_bytes_be()));
-        let (kid, enc_kid) = (&self.0.kid, format!("{}-enc", self.0.kid));
-        json!({ "keys": [
-            { "kid": kid, "kty": "RSA", "alg": "RS256", "use": "sig", "n": n, "e": e },
-            { "kid": enc_kid, "kty": "RSA", "alg": "RSA-OAEP", "use": "enc", "n": n, "e": e },
-        ] })
+        self.keyring().jwks()
     }
 
-    /// A token for a service's client, if the secret is right.
-    fn grant(&self, client: &str, secret: &str, now: Duration) -> Option<Result<String, IssuerError>> {
-        let known = self.client_secret(client)?;
-        // Hashes, so that the comparison's time says nothing about the secret.
-        if Sha256::digest(known) != Sha256::digest(secret) {
-            return None;
-        }
-        let role = super::contract::role_of(client)?;
-        let request = MintRequest {
-            client: client.to_owned(),
-            roles: vec![role],
-            groups: Vec::new(),
-            ttl: SERVICE_TOKEN_LIFE,
-        };
-        Some(self.mint(&request, now))
+    /// Signs with a new key from now on, as a new key of a higher priority does in Keycloak. The one before it is still
+    /// published, and its tokens count, until [`Self::drop_old_key`].
+    ///
+    /// # Errors
+    /// [`IssuerError`] if none can be made or kept.
+    pub fn rotate_key(&self) -> Result<(), IssuerError> {
+        self.0.keyring.write().unwrap_or_else(PoisonError::into_inner).rotate()
     }
+
+    /// Publishes the key before the current one no longer.
+    ///
+    /// # Errors
+    /// [`IssuerError::File`] if its file cannot be removed.
+    pub fn drop_old_key(&self) -> Result<(), IssuerError> {
+        self.0.keyring.write().unwrap_or_else(PoisonError::into_inner).drop_passive()
+    }
+
+    fn keyring(&self) -> RwLockReadGuard<'_, Keyring> {
+        self.0.keyring.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A token for a client.
+    fn grant(&self, client: &str, secret: &str, now: Duration) -> Result<String, NoGrant> {
+        let known = self.client_secret(client);
+        let role = CLIENTS.iter().find(|(known, _)| *known == client).map(|(_, role)| *role);
+        let request = match (known, role) {
+            (Some(known), Some(role)) => {
+                check_secret(known, secret)?;
+                MintRequest { client: client.to_owned(), roles: vec![role], groups: vec![], ttl: TOKEN_LIFE }
+            }
+            _ => {
+                let accounts = self.0.accounts.read();
+                let account = accounts.client(client).filter(|client| client.enabled);
+                let Client { secret: known, user, .. } = account.ok_or(NoGrant::UnknownClient)?;
+                check_secret(known, secret)?;
+                let (groups, roles) = accounts.rights_of(user);
+                let roles = roles.iter().filter_map(|role| role_of(role)).collect();
+                MintRequest { client: client.to_owned(), roles, groups, ttl: TOKEN_LIFE }
+            }
+        };
+        self.mint(&request, now).map_err(NoGrant::Failed)
+    }
+}
+
+/// Why a client gets no token.
+enum NoGrant {
+    /// There is none of that id, or it is disabled.
+    UnknownClient,
+    WrongSecret,
+    Failed(IssuerError),
+}
+
+/// Compares hashes, so that the time it takes says nothing about the secret.
+fn check_secret(known: &str, given: &str) -> Result<(), NoGrant> {
+    if Sha256::digest(known) == Sha256::digest(given) { Ok(()) } else { Err(NoGrant::WrongSecret) }
 }
 
 impl KeySource for Issuer {
@@ -227,8 +283,11 @@ impl KeySource for Issuer {
 }
 
 fn new_secrets() -> Value {
-    let secret = || Value::from(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>()));
-    SERVICES.iter().map(|role| (role_name(*role).to_owned(), secret())).collect()
+    CLIENTS.iter().map(|(client, _)| ((*client).to_owned(), Value::from(new_secret()))).collect()
+}
+
+fn new_secret() -> String {
+    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>())
 }
 
 /// The same for a client every time, as the id of a Keycloak user is.

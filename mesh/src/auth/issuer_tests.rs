@@ -64,6 +64,33 @@ async fn what_it_keeps_is_secret_and_found_again() {
     damaged_files_are_named(folder.path());
 }
 
+#[test]
+fn accounts_and_rotated_keys_are_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let issuer = Issuer::open(folder.path()).unwrap();
+    issuer.set_url(ISSUER_URL).unwrap();
+    let first = issuer.jwks()["keys"][0].clone();
+    issuer.rotate_key().unwrap();
+    let added = issuer.0.accounts.change(|accounts| {
+        accounts.add_client("tenant.demo.reports").ok_or(IssuerError::Key)?;
+        Ok::<_, IssuerError>(())
+    });
+    added.unwrap();
+    let refused = issuer.0.accounts.change(|accounts| {
+        accounts.clients.clear();
+        Err::<(), _>(IssuerError::Key)
+    });
+    assert!(refused.is_err());
+
+    let again = Issuer::open(folder.path()).unwrap();
+    assert_eq!(again.jwks(), issuer.jwks());
+    assert_eq!(again.jwks()["keys"][2], first, "the key before is still published");
+    let secret = again.0.accounts.read().client("tenant.demo.reports").unwrap().secret.clone();
+    assert!(again.grant("tenant.demo.reports", &secret, clock::since_epoch()).is_ok());
+    again.drop_old_key().unwrap();
+    assert_eq!(Issuer::open(folder.path()).unwrap().jwks(), again.jwks());
+}
+
 fn damaged_files_are_named(data_dir: &Path) {
     let other = tempfile::tempdir().unwrap();
     issuer_in(other.path(), data_dir);

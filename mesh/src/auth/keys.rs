@@ -64,8 +64,11 @@ pub(super) fn endpoint(realm_url: &Url, name: &str) -> Url {
     url
 }
 
-/// Reads an answer of the issuer, up to a limit.
-pub(super) async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, BoxError> {
+/// Reads an answer of the issuer, up to 256 KiB.
+///
+/// # Errors
+/// A longer one, or a connection that breaks.
+pub async fn read_answer(mut response: reqwest::Response) -> Result<Vec<u8>, BoxError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > BODY_MAX_BYTES {
@@ -81,7 +84,7 @@ impl KeySource for HttpKeys {
         Box::pin(async {
             let response = self.http.get(self.url.clone()).send().await;
             let response = response.and_then(reqwest::Response::error_for_status);
-            read_body(response.map_err(|error| FetchError(error.into()))?).await.map_err(FetchError)
+            read_answer(response.map_err(|error| FetchError(error.into()))?).await.map_err(FetchError)
         })
     }
 }

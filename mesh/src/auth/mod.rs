@@ -3,6 +3,8 @@
 mod caller;
 mod claims;
 mod contract;
+#[cfg(any(test, feature = "forge"))]
+pub mod forge;
 mod issuer;
 mod keys;
 mod strict_json;
@@ -13,7 +15,7 @@ pub use caller::{Caller, tenant_slug};
 pub use claims::Expected;
 pub use contract::{Contract, Rpc, UnguardedMethod, role_name};
 pub use issuer::{Issuer, IssuerError, MintRequest};
-pub use keys::{FetchError, HttpKeys, KeySource, Keys};
+pub use keys::{FetchError, HttpKeys, KeySource, Keys, read_answer};
 pub use token::{TokenConfig, TokenSource};
 pub use verify::Verifier;
 

@@ -8,10 +8,10 @@ use std::{
 use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
 use proto::types::v1::ErrorReason;
 use serde::Deserialize;
-use tonic::body::Body;
+use tonic::{Code, Status, body::Body};
 use url::Url;
 
-use super::keys::{endpoint, read_body};
+use super::keys::{endpoint, read_answer};
 use crate::{
     BoxError, Pii, ServiceError, clock,
     layers::{Inner, Step, refuse},
@@ -21,6 +21,8 @@ use crate::{
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 const BACKOFF_MIN: Duration = Duration::from_millis(500);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// How often at most a token that was refused somewhere is replaced before its time.
+const REFUSED_INTERVAL: Duration = Duration::from_secs(30);
 /// A token that expires within this time is not sent: it would not arrive in time.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(5);
 
@@ -51,6 +53,7 @@ struct Shared {
 #[derive(Clone)]
 struct Token {
     header: HeaderValue,
+    fetched_at: Instant,
     renew_at: Instant,
     useless_at: Instant,
 }
@@ -100,6 +103,16 @@ impl TokenSource {
                 });
                 fetched.await.ok().flatten().map(|token| token.header).ok_or_else(unavailable)
             }
+        }
+    }
+
+    /// Says that the token was refused: the next request gets a new one, unless this one is new itself. So a key that the
+    /// issuer has dropped is no reason to wait for its tokens to expire.
+    pub fn refused(&self) {
+        let mut current = self.0.current.write().unwrap_or_else(PoisonError::into_inner);
+        let age = |token: &Token| clock::now().saturating_duration_since(token.fetched_at);
+        if current.as_ref().is_some_and(|token| age(token) >= REFUSED_INTERVAL) {
+            *current = None;
         }
     }
 
@@ -156,14 +169,19 @@ impl TokenSource {
             .basic_auth(&config.client_id, Some(config.client_secret.expose()))
             .form(&[("grant_type", "client_credentials")]);
         let response = request.send().await?.error_for_status()?;
-        let grant: Grant = serde_json::from_slice(&read_body(response).await?)
+        let grant: Grant = serde_json::from_slice(&read_answer(response).await?)
             .map_err(|_| "the issuer's answer is not a token")?;
         let mut header = HeaderValue::try_from(format!("Bearer {}", grant.access_token))
             .map_err(|_| "the issuer's token is not a header")?;
         header.set_sensitive(true);
         let life = Duration::from_secs(grant.expires_in.min(24 * 60 * 60));
         let useless_at = asked_at + life.saturating_sub(EXPIRY_MARGIN);
-        Ok(Token { header, renew_at: (asked_at + life.mul_f64(0.8)).min(useless_at), useless_at })
+        Ok(Token {
+            header,
+            fetched_at: asked_at,
+            renew_at: (asked_at + life.mul_f64(0.8)).min(useless_at),
+            useless_at,
+        })
     }
 }
 
@@ -193,15 +211,19 @@ impl Step for SendToken {
         mut request: Request<Body>,
         mut inner: S,
     ) -> Result<Response<Body>, BoxError> {
-        if let Some(source) = &self.source
-            && !request.headers().contains_key(AUTHORIZATION)
+        let own = self.source.as_ref().filter(|_| !request.headers().contains_key(AUTHORIZATION));
+        let Some(source) = own else { return inner.call(request).await };
+        match source.authorization().await {
+            Ok(header) => request.headers_mut().insert(AUTHORIZATION, header),
+            Err(error) => return Ok(refuse(error)),
+        };
+        let answer = inner.call(request).await?;
+        if Status::from_header_map(answer.headers())
+            .is_some_and(|status| status.code() == Code::Unauthenticated)
         {
-            match source.authorization().await {
-                Ok(header) => request.headers_mut().insert(AUTHORIZATION, header),
-                Err(error) => return Ok(refuse(error)),
-            };
+            source.refused();
         }
-        inner.call(request).await
+        Ok(answer)
     }
 }
 

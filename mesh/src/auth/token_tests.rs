@@ -1,6 +1,10 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use axum::{Router, http::StatusCode, routing::post};
+use proto::tenancy::v1::{
+    ResolveNumberRequest, routing_service_client::RoutingServiceClient,
+    routing_service_server::RoutingServiceServer,
+};
 use tokio::{net::TcpListener, sync::watch};
 
 use super::*;
@@ -83,6 +87,24 @@ async fn one_fetch_serves_all_and_is_renewed_at_four_fifths_of_its_life() {
         tokio::task::yield_now().await;
     }
     assert_eq!(issuer.asked.load(SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_token_that_a_peer_refuses_is_replaced_before_its_time() {
+    let (issuer, source) = counting().await;
+    let client = crate::ClientStack::new(crate::testing::contract(), Some(source.clone()));
+    let stack = crate::testing::stack(crate::Limits::default()).await;
+    let service = RoutingServiceServer::new(crate::hop::tests::Reached::default());
+    let mut routing = RoutingServiceClient::new(crate::hop::local(service, &stack, &client));
+    let mut refused =
+        async || routing.resolve_number(ResolveNumberRequest::default()).await.unwrap_err().code();
+    for _ in 0..3 {
+        assert_eq!(refused().await, Code::Unauthenticated);
+    }
+    assert_eq!(issuer.asked.load(SeqCst), 1, "a new token is not replaced: that would press the issuer");
+    later(30).await;
+    assert_eq!(refused().await, Code::Unauthenticated);
+    assert_eq!(source.authorization().await.unwrap(), "Bearer token-2");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use tonic::body::Body;
 
 use super::{
     Caller, Contract, Expected, Keys, Rpc,
-    claims::{self, Checked, LEEWAY, Refusal},
+    claims::{self, Checked, Holder, LEEWAY, Refusal},
     keys::NoKey,
 };
 use crate::{
@@ -38,7 +38,7 @@ struct Shared {
 
 #[derive(Clone)]
 struct Remembered {
-    caller: Arc<Caller>,
+    holder: Arc<Holder>,
     /// Since 1970.
     until: Duration,
     /// Of the key set that the signature was checked with.
@@ -67,8 +67,13 @@ impl Verifier {
     /// # Errors
     /// UNAUTHENTICATED for a token that is refused, UNAVAILABLE when that cannot be told.
     pub async fn verify(&self, headers: &HeaderMap) -> Result<Caller, ServiceError> {
+        Ok(self.holder(headers).await?.caller.clone())
+    }
+
+    /// As [`Self::verify`], with what the holder may do where.
+    async fn holder(&self, headers: &HeaderMap) -> Result<Arc<Holder>, ServiceError> {
         match self.check(headers).await {
-            Ok(caller) => Ok(Caller::clone(&caller)),
+            Ok(holder) => Ok(holder),
             Err(Failed::Refused { why, kid }) => {
                 tracing::info!(%why, kid, "token refused");
                 Err(ServiceError::new(ErrorReason::TokenRefused, "a valid bearer token is needed"))
@@ -83,11 +88,11 @@ impl Verifier {
         }
     }
 
-    async fn check(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Failed> {
+    async fn check(&self, headers: &HeaderMap) -> Result<Arc<Holder>, Failed> {
         let token = bearer(headers)?;
         let hash: [u8; 32] = Sha256::digest(token).into();
-        if let Some(caller) = self.recall(&hash) {
-            return Ok(caller);
+        if let Some(holder) = self.recall(&hash) {
+            return Ok(holder);
         }
         let parts = claims::take_apart(token)?;
         let (key, generation) = match self.0.keys.find(&parts.kid).await {
@@ -107,16 +112,16 @@ impl Verifier {
         Ok(self.remember(hash, checked, generation))
     }
 
-    fn recall(&self, hash: &[u8; 32]) -> Option<Arc<Caller>> {
+    fn recall(&self, hash: &[u8; 32]) -> Option<Arc<Holder>> {
         let generation = self.0.keys.generation()?;
         let now = clock::since_epoch();
         let remembered = self.0.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         let found = remembered.get(hash)?;
-        (found.generation == generation && now < found.until).then(|| found.caller.clone())
+        (found.generation == generation && now < found.until).then(|| found.holder.clone())
     }
 
-    fn remember(&self, hash: [u8; 32], checked: Checked, generation: u64) -> Arc<Caller> {
-        let caller = Arc::new(checked.caller);
+    fn remember(&self, hash: [u8; 32], checked: Checked, generation: u64) -> Arc<Holder> {
+        let holder = Arc::new(checked.holder);
         let until = checked.expires_at + LEEWAY;
         let mut remembered = self.0.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.len() >= REMEMBERED_MAX {
@@ -127,8 +132,8 @@ impl Verifier {
                 remembered.clear();
             }
         }
-        remembered.insert(hash, Remembered { caller: caller.clone(), until, generation });
-        caller
+        remembered.insert(hash, Remembered { holder: holder.clone(), until, generation });
+        holder
     }
 }
 
@@ -168,14 +173,15 @@ impl Step for Authenticate {
     ) -> Result<Response<Body>, BoxError> {
         // Extensions cross a local hop: what the other side put there proves nothing.
         request.extensions_mut().remove::<Caller>();
+        request.extensions_mut().remove::<Arc<Holder>>();
         if matches!(self.contract.rpc(request.uri().path()), Rpc::Exempt(_)) {
             return inner.call(request).await;
         }
-        match self.verifier.verify(request.headers()).await {
-            Ok(caller) => {
+        match self.verifier.holder(request.headers()).await {
+            Ok(holder) => {
                 // Nobody behind this step needs the token, and what is not there cannot leak.
                 request.headers_mut().remove(AUTHORIZATION);
-                request.extensions_mut().insert(caller);
+                request.extensions_mut().insert(holder);
                 inner.call(request).await
             }
             Err(error) => Ok(refuse(error)),

@@ -1,11 +1,19 @@
-//! Request ids: taken from the other side when they are well formed, made otherwise, passed on and echoed.
+//! Request ids: taken from the other side when they are well formed, made otherwise, passed on and echoed, and part of
+//! every error.
 
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use tonic::body::Body;
+use http_body::{Frame, SizeHint};
+use tonic::{Code, Status, body::Body};
 use uuid::Uuid;
 
-use super::{Inner, Step};
-use crate::BoxError;
+use super::{Inner, Step, body::code_in};
+use crate::{BoxError, error};
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -56,8 +64,57 @@ impl Step for Accept {
         request.headers_mut().insert(HEADER, id.0.clone());
         request.extensions_mut().insert(id.clone());
         let mut response = CURRENT.scope(id.clone(), inner.call(request)).await?;
-        response.headers_mut().insert(HEADER, id.0);
-        Ok(response)
+        response.headers_mut().insert(HEADER, id.0.clone());
+        if code_in(response.headers()).is_some() {
+            complete(response.headers_mut(), &id);
+            return Ok(response);
+        }
+        Ok(response.map(|inner| Body::new(Completed { inner, id })))
+    }
+}
+
+/// Adds the id to the error in a map of headers or trailers, if there is one.
+fn complete(headers: &mut HeaderMap, id: &RequestId) {
+    if code_in(headers).is_none_or(|code| code == Code::Ok) {
+        return;
+    }
+    let Some(status) = Status::from_header_map(headers) else { return };
+    // Fails only for a message that is no header, and this one came in a header.
+    let _ = error::complete(&status, id.as_str()).add_header(headers);
+}
+
+/// A body whose trailers tell the id if they tell an error.
+struct Completed {
+    inner: Body,
+    id: RequestId,
+}
+
+impl http_body::Body for Completed {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        polled.map(|frame| {
+            frame.map(|frame| match frame?.into_trailers() {
+                Ok(mut trailers) => {
+                    complete(&mut trailers, &self.id);
+                    Ok(Frame::trailers(trailers))
+                }
+                Err(data) => Ok(data),
+            })
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
     }
 }
 

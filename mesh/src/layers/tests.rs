@@ -21,6 +21,7 @@ use crate::{
 const UNARY: &str = "/trunkline.tenancy.v1.RoutingService/ResolveNumber";
 const STREAM: &str = "/trunkline.media.v1.MediaService/StreamCall";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
+const HEALTH_STRANGER: &str = "/grpc.health.v2.Health/Check";
 
 fn request(path: &str, headers: &[(&'static str, &str)]) -> Request<Body> {
     let mut request = Request::post(path);
@@ -91,6 +92,41 @@ async fn a_refused_token_is_still_counted_and_labels_are_bounded() {
     assert_eq!(count("unknown", "UNIMPLEMENTED").as_deref(), Some("100"));
     assert!(!text.contains("made.up"), "{text}");
     assert!(text.contains("trunkline_rpc_duration_seconds"));
+}
+
+/// Answers with headers, then with an error in trailers.
+async fn fails_late(_: Request<Body>) -> Result<Response<Body>, Infallible> {
+    let mut trailers = http::HeaderMap::new();
+    Status::from(ServiceError::not_found("tenants/acme")).add_header(&mut trailers).unwrap();
+    let frames = futures_util::stream::iter([Ok::<_, Status>(http_body::Frame::trailers(trailers))]);
+    Ok(Response::new(Body::new(http_body_util::StreamBody::new(frames))))
+}
+
+#[tokio::test]
+async fn every_error_tells_a_reason_and_the_id_of_its_request() {
+    use tonic_types::StatusExt;
+
+    let stack = stack(Limits::default()).await;
+    let token = bearer(Role::SvcTelephonyGw);
+    let headers = [("authorization", token.as_str()), ("x-request-id", "one")];
+    let check = |status: &Status, reason| {
+        assert_eq!(reason_of(status), Some(reason), "{status:?}");
+        assert_eq!(status.get_error_details().request_info().unwrap().request_id, "one");
+    };
+    let hop = stack.wrap(service_fn(echo));
+    for (path, headers, reason) in [
+        (UNARY, &headers[1..], ErrorReason::TokenRefused),
+        (HEALTH_STRANGER, &headers[..], ErrorReason::MethodUnknown),
+        ("/trunkline.tenancy.v1.TenantService/ListTenants", &headers[..], ErrorReason::RoleMissing),
+    ] {
+        let refused = hop.clone().oneshot(request(path, headers)).await.unwrap();
+        check(&status_of(&refused).unwrap(), reason);
+    }
+    let late = stack.wrap(service_fn(fails_late)).oneshot(request(STREAM, &headers)).await.unwrap();
+    let trailers = late.into_body().collect().await.unwrap().trailers().cloned().unwrap();
+    let status = Status::from_header_map(&trailers).unwrap();
+    check(&status, ErrorReason::ResourceNotFound);
+    assert!(status.get_error_details().resource_info().is_some());
 }
 
 #[tokio::test]

@@ -14,8 +14,8 @@ use proto::{
         document_service_server::DocumentService as _, retrieval_service_server::RetrievalService as _,
     },
     tenancy::v1::{
-        GetProviderKeysRequest, GetProviderKeysResponse, ProviderKey, ResolveNumberRequest,
-        ResolveNumberResponse,
+        GetProviderKeysRequest, GetProviderKeysResponse, ListInactiveTenantsRequest,
+        ListInactiveTenantsResponse, ProviderKey, ResolveNumberRequest, ResolveNumberResponse,
         routing_service_client::RoutingServiceClient,
         routing_service_server::{RoutingService, RoutingServiceServer},
     },
@@ -60,6 +60,13 @@ impl Tenancy {
 
 #[tonic::async_trait]
 impl RoutingService for Tenancy {
+    async fn list_inactive_tenants(
+        &self,
+        _: Request<ListInactiveTenantsRequest>,
+    ) -> Result<Response<ListInactiveTenantsResponse>, Status> {
+        Ok(Response::new(ListInactiveTenantsResponse::default()))
+    }
+
     async fn resolve_number(
         &self,
         _: Request<ResolveNumberRequest>,
@@ -192,6 +199,7 @@ pub fn asking<T>(message: T, role: Role, tenants: &[&str]) -> Request<T> {
         client: "client".into(),
         roles: vec![role],
         tenants: tenants.iter().map(|&tenant| tenant.to_owned()).collect(),
+        ..Caller::default()
     });
     request
 }

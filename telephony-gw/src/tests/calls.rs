@@ -34,6 +34,7 @@ fn watch(gateway: &Gateway) -> tonic::Request<WatchCallsRequest> {
         client: String::new(),
         roles: vec![Role::TenantOperator],
         tenants: vec!["demo".into()],
+        ..Caller::default()
     });
     request
 }

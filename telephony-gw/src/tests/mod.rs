@@ -30,7 +30,8 @@ use proto::{
         stream_call_response::Event as FromMedia,
     },
     tenancy::v1::{
-        GetProviderKeysRequest, GetProviderKeysResponse, ResolveNumberRequest, ResolveNumberResponse,
+        GetProviderKeysRequest, GetProviderKeysResponse, ListInactiveTenantsRequest,
+        ListInactiveTenantsResponse, ResolveNumberRequest, ResolveNumberResponse,
         routing_service_client::RoutingServiceClient,
         routing_service_server::{RoutingService, RoutingServiceServer},
     },
@@ -263,6 +264,13 @@ struct FakeRouting;
 
 #[tonic::async_trait]
 impl RoutingService for FakeRouting {
+    async fn list_inactive_tenants(
+        &self,
+        _: tonic::Request<ListInactiveTenantsRequest>,
+    ) -> Result<Response<ListInactiveTenantsResponse>, Status> {
+        Ok(Response::new(ListInactiveTenantsResponse::default()))
+    }
+
     async fn resolve_number(
         &self,
         request: tonic::Request<ResolveNumberRequest>,

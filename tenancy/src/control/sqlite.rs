@@ -1,42 +1,36 @@
-//! The embedded engine: one SQLite file.
+//! The embedded engine: one SQLite file, any number of readers and one writer at a time.
 
 use std::{path::Path, time::Duration};
 
 use sqlx::{
-    Row, SqlitePool,
+    SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::{
-    Error,
-    agent::{Document, Version},
-    control::{AgentStore, CarrierId, NumberRoutes, Route, Seed, StoreError},
-    ids::{AgentId, Number, TenantId},
-};
+use super::{Access, StoreError, sql};
+use crate::Error;
 
 /// The file's name in the data folder.
 pub const FILE_NAME: &str = "tenancy.db";
 
-/// How long a statement waits for another connection's write.
+/// How long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a request waits for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Readers run side by side under WAL; each connection is a thread.
-const CONNECTIONS_MAX: u32 = 4;
+const READERS_MAX: u32 = 4;
 
 /// Tenants, agents and numbers in one file.
 #[derive(Clone)]
-pub struct Store {
-    pool: SqlitePool,
+pub struct Engine {
+    readers: SqlitePool,
+    writer: SqlitePool,
 }
 
-impl Store {
+impl Engine {
     /// Opens the file in the data folder, made if absent, and brings its schema up to date.
-    ///
-    /// # Errors
-    /// When the folder, the file or its schema cannot be used.
     pub async fn open(data_dir: &Path) -> Result<Self, Error> {
         tokio::fs::create_dir_all(data_dir)
             .await
@@ -49,135 +43,37 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options)
+        let failed = |source: sqlx::Error| Error::Store { path: path.clone(), source: source.into() };
+        let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT);
+        let writer = pool().max_connections(1).connect_with(options.clone()).await.map_err(failed)?;
+        sqlx::migrate!("migrations/sqlite")
+            .run(&writer)
             .await
-            .map_err(|source| Error::Store { path: path.clone(), source: source.into() })?;
-        sqlx::migrate!()
-            .run(&pool)
-            .await
-            .map_err(|source| Error::Migration { path, source: source.into() })?;
-        Ok(Self { pool })
+            .map_err(|source| Error::Migration { path: path.clone(), source: source.into() })?;
+        let readers = pool().max_connections(READERS_MAX).connect_lazy_with(options.read_only(true));
+        Ok(Self { readers, writer })
+    }
+
+    /// One transaction. A writer locks the file first: what it reads is what it changes.
+    pub async fn begin(&self, access: Access) -> Result<sql::Tx, StoreError> {
+        Ok(sql::Tx::Sqlite(match access {
+            Access::Read => self.readers.begin().await?,
+            Access::Write => self.writer.begin_with("BEGIN IMMEDIATE").await?,
+        }))
+    }
+
+    pub fn readers(&self) -> sql::Pool {
+        sql::Pool::Sqlite(self.readers.clone())
     }
 
     #[cfg(test)]
-    pub fn pool(&self) -> &SqlitePool {
-        &self.pool
-    }
-}
-
-#[tonic::async_trait]
-impl AgentStore for Store {
-    async fn has_tenant(&self, tenant: &TenantId) -> Result<bool, StoreError> {
-        let row = sqlx::query("SELECT 1 FROM tenants WHERE id = ?1")
-            .bind(tenant.as_str())
-            .fetch_optional(&self.pool)
-            .await?;
-        Ok(row.is_some())
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
     }
 
-    async fn agent_version(
-        &self,
-        tenant: &TenantId,
-        agent: &AgentId,
-        version: Option<i32>,
-    ) -> Result<Option<Version>, StoreError> {
-        let row = sqlx::query(
-            "SELECT version, document FROM agent_versions
-             WHERE tenant = ?1 AND agent = ?2 AND (?3 IS NULL OR version = ?3)
-             ORDER BY version DESC LIMIT 1",
-        )
-        .bind(tenant.as_str())
-        .bind(agent.as_str())
-        .bind(version)
-        .fetch_optional(&self.pool)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let document: String = row.try_get("document")?;
-        let document: Document =
-            serde_json::from_str(&document).map_err(|cause| StoreError::Corrupt(cause.into()))?;
-        Ok(Some(Version { version: row.try_get("version")?, document }))
-    }
-
-    async fn seed(&self, tenant: &TenantId, seed: &Seed) -> Result<(), StoreError> {
-        let document =
-            serde_json::to_string(&seed.document).map_err(|cause| StoreError::Corrupt(cause.into()))?;
-        let now = i64::try_from(mesh::clock::since_epoch().as_secs()).unwrap_or(i64::MAX);
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query(
-            "INSERT INTO tenants (id, display_name, created_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-        )
-        .bind(tenant.as_str())
-        .bind(seed.display_name)
-        .bind(now)
-        .execute(&mut *tx)
-        .await?;
-        sqlx::query("INSERT INTO agents (tenant, id, created_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
-            .bind(tenant.as_str())
-            .bind(seed.agent.as_str())
-            .bind(now)
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query(
-            "INSERT INTO agent_versions (tenant, agent, version, document, created_at) VALUES (?1, ?2, 1, ?3, ?4)
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(tenant.as_str())
-        .bind(seed.agent.as_str())
-        .bind(document)
-        .bind(now)
-        .execute(&mut *tx)
-        .await?;
-        for (number, carrier) in &seed.numbers {
-            sqlx::query(
-                "INSERT INTO phone_numbers (e164, carrier, tenant, agent, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO NOTHING",
-            )
-            .bind(number.expose())
-            .bind(carrier.as_str())
-            .bind(tenant.as_str())
-            .bind(seed.agent.as_str())
-            .bind(now)
-            .execute(&mut *tx)
-            .await?;
-        }
-        tx.commit().await?;
-        Ok(())
-    }
-}
-
-#[tonic::async_trait]
-impl NumberRoutes for Store {
-    async fn resolve(&self, number: &Number, carrier: CarrierId) -> Result<Option<Route>, StoreError> {
-        // An agent without a published version cannot answer, so its numbers lead nowhere.
-        let row = sqlx::query(
-            "SELECT n.tenant, n.agent, MAX(v.version) AS version
-             FROM phone_numbers n JOIN agent_versions v ON v.tenant = n.tenant AND v.agent = n.agent
-             WHERE n.e164 = ?1 AND n.carrier = ?2
-             GROUP BY n.tenant, n.agent",
-        )
-        .bind(number.expose())
-        .bind(carrier.as_str())
-        .fetch_optional(&self.pool)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(Route {
-            tenant: TenantId::from_slug(row.try_get("tenant")?),
-            agent: AgentId::from_id(row.try_get("agent")?),
-            agent_version: row.try_get("version")?,
-        }))
-    }
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
-                Self::Corrupt(error.into())
-            }
-            other => Self::Unavailable(other.into()),
-        }
+    #[cfg(test)]
+    pub fn writer(&self) -> &SqlitePool {
+        &self.writer
     }
 }

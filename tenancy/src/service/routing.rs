@@ -1,18 +1,20 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use mesh::{Pii, ServiceError, auth::Caller};
+use mesh::{Pii, ServiceError};
 use proto::{
     tenancy::v1::{
-        GetProviderKeysRequest, GetProviderKeysResponse, ProviderKey, ResolveNumberRequest,
-        ResolveNumberResponse, routing_service_server,
+        GetProviderKeysRequest, GetProviderKeysResponse, ListInactiveTenantsRequest,
+        ListInactiveTenantsResponse, ProviderKey, ResolveNumberRequest, ResolveNumberResponse,
+        routing_service_server,
     },
     types::v1::ErrorReason,
 };
 use tonic::{Request, Response, Status};
 
+use super::Desk;
 use crate::{
-    control::{AgentStore, CarrierId, NumberRoutes},
-    ids::{Number, TenantId},
+    control::{CarrierId, Platform, Routes},
+    ids::{Number, check_parent},
 };
 
 /// The vendors that the contract knows.
@@ -21,18 +23,16 @@ const VENDORS: [&str; 5] = ["anthropic", "cartesia", "deepgram", "sarvam", "voya
 /// The look-ups of a call at its admission.
 #[derive(Clone)]
 pub struct RoutingService {
-    tenants: Arc<dyn AgentStore>,
-    routes: Arc<dyn NumberRoutes>,
+    desk: Desk,
+    routes: Routes,
+    platform: Platform,
     provider_keys: Arc<BTreeMap<String, Pii<String>>>,
 }
 
 impl RoutingService {
-    pub(crate) fn new(
-        tenants: Arc<dyn AgentStore>,
-        routes: Arc<dyn NumberRoutes>,
-        provider_keys: BTreeMap<String, Pii<String>>,
-    ) -> Self {
-        Self { tenants, routes, provider_keys: Arc::new(provider_keys) }
+    pub(crate) fn new(desk: Desk, provider_keys: BTreeMap<String, Pii<String>>) -> Self {
+        let (routes, platform) = (desk.store().routes(), desk.store().platform());
+        Self { desk, routes, platform, provider_keys: Arc::new(provider_keys) }
     }
 }
 
@@ -47,7 +47,7 @@ impl routing_service_server::RoutingService for RoutingService {
         let carrier = CarrierId::from_wire(request.carrier).ok_or_else(|| {
             ServiceError::invalid_field("carrier", "must be a carrier that calls come through")
         })?;
-        let route = self.routes.resolve(&number, carrier).await.map_err(ServiceError::from)?;
+        let route = self.routes.resolve(&number, carrier).await?;
         // The error does not repeat the number: it is personal, and the other side logs what it gets.
         let route = route.ok_or_else(|| {
             ServiceError::new(ErrorReason::ResourceNotFound, "no agent answers this number on this carrier")
@@ -59,25 +59,27 @@ impl routing_service_server::RoutingService for RoutingService {
         }))
     }
 
+    async fn list_inactive_tenants(
+        &self,
+        _: Request<ListInactiveTenantsRequest>,
+    ) -> Result<Response<ListInactiveTenantsResponse>, Status> {
+        let tenants = self.platform.inactive().await?.iter().map(ToString::to_string).collect();
+        Ok(Response::new(ListInactiveTenantsResponse { tenants }))
+    }
+
     async fn get_provider_keys(
         &self,
         request: Request<GetProviderKeysRequest>,
     ) -> Result<Response<GetProviderKeysResponse>, Status> {
-        let caller = Caller::of(&request)?;
         let GetProviderKeysRequest { tenant: name, vendors } = request.get_ref();
-        let tenant = TenantId::from_slug(caller.require_tenant("tenant", name)?);
-        if tenant.to_string() != *name {
-            return Err(ServiceError::invalid_field("tenant", "must be tenants/{tenant}").into());
-        }
+        self.desk.read(&request, "tenant", name).await?;
+        check_parent("tenant", name)?;
         if vendors.is_empty() {
             return Err(ServiceError::invalid_field("vendors", "must name at least one vendor").into());
         }
         if let Some(at) = vendors.iter().position(|vendor| !VENDORS.contains(&vendor.as_str())) {
             let why = format!("must be one of {}", VENDORS.join(", "));
             return Err(ServiceError::invalid_field(&format!("vendors[{at}]"), why).into());
-        }
-        if !self.tenants.has_tenant(&tenant).await.map_err(ServiceError::from)? {
-            return Err(ServiceError::not_found(name).into());
         }
         let keys = self
             .provider_keys

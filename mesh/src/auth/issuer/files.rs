@@ -56,7 +56,10 @@ pub(super) fn keep(
 /// Replaces a file as a whole.
 pub(super) fn replace(path: &Path, text: &str) -> Result<(), IssuerError> {
     let aside = write_aside(path, text)?;
-    fs::rename(&aside, path).map_err(failed(path))
+    fs::rename(&aside, path).map_err(failed(path))?;
+    // The new name survives a crash only once its folder is on the disk.
+    let folder = path.parent().map(fs::File::open);
+    folder.map_or(Ok(()), |folder| folder.and_then(|folder| folder.sync_all())).map_err(failed(path))
 }
 
 fn write_aside(path: &Path, text: &str) -> Result<std::path::PathBuf, IssuerError> {

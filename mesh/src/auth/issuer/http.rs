@@ -1,4 +1,4 @@
-//! The realm's endpoints under `/realms/trunkline`, with Keycloak's paths, answers and errors.
+//! The realm's endpoints under `/realms/trunkline` and `/admin/realms/trunkline`, with Keycloak's paths, answers and errors.
 
 use axum::{
     Json, Router,
@@ -14,7 +14,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::{Issuer, SERVICE_TOKEN_LIFE};
+use super::{Issuer, NoGrant, TOKEN_LIFE, admin};
 use crate::clock;
 
 const FORM_MAX_BYTES: usize = 16 * 1024;
@@ -25,8 +25,8 @@ pub(super) fn router(issuer: Issuer) -> Router {
         .route("/protocol/openid-connect/certs", get(certs))
         .route("/protocol/openid-connect/token", post(token))
         .layer(DefaultBodyLimit::max(FORM_MAX_BYTES))
-        .with_state(issuer);
-    Router::new().nest("/realms/trunkline", realm)
+        .with_state(issuer.clone());
+    Router::new().nest("/realms/trunkline", realm).nest("/admin/realms/trunkline", admin::router(issuer))
 }
 
 async fn discovery(State(issuer): State<Issuer>) -> Response {
@@ -69,18 +69,16 @@ fn grant(issuer: &Issuer, client: Option<(String, String)>) -> (StatusCode, Valu
         return refused(StatusCode::UNAUTHORIZED, "invalid_client", WRONG);
     };
     match issuer.grant(&id, &secret, clock::since_epoch()) {
-        None if issuer.client_secret(&id).is_some() => {
-            refused(StatusCode::UNAUTHORIZED, "unauthorized_client", WRONG)
-        }
-        None => refused(StatusCode::UNAUTHORIZED, "invalid_client", WRONG),
-        Some(Err(error)) => {
+        Err(NoGrant::WrongSecret) => refused(StatusCode::UNAUTHORIZED, "unauthorized_client", WRONG),
+        Err(NoGrant::UnknownClient) => refused(StatusCode::UNAUTHORIZED, "invalid_client", WRONG),
+        Err(NoGrant::Failed(error)) => {
             tracing::error!(%error, "the development issuer gave no token");
             refused(StatusCode::INTERNAL_SERVER_ERROR, "unknown_error", "see the log")
         }
-        Some(Ok(token)) => {
+        Ok(token) => {
             let answer = json!({
                 "access_token": token,
-                "expires_in": SERVICE_TOKEN_LIFE.as_secs(),
+                "expires_in": TOKEN_LIFE.as_secs(),
                 "refresh_expires_in": 0,
                 "token_type": "Bearer",
                 "not-before-policy": 0,

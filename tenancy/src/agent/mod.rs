@@ -1,11 +1,18 @@
-//! The stored form of an agent version, and its wire form.
+//! The stored form of an agent's document, and its wire form.
+
+mod check;
 
 use std::time::Duration;
 
 use proto::tenancy::v1 as wire;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AgentId, TenantId};
+pub use check::read;
+
+use crate::{
+    ids::{AgentId, TenantId},
+    wire::{etag, timestamp},
+};
 
 /// What a tenant has configured for its calls. Stored as JSON and never changed once published, so fields are only
 /// ever added, each with a default.
@@ -74,6 +81,21 @@ pub enum Line {
     IdleGoodbye,
     Reprompt,
     DurationWarning,
+}
+
+impl Line {
+    /// The line of a request's enum value; `None` for unspecified and unknown ones.
+    fn from_wire(value: i32) -> Option<Self> {
+        match wire::Line::try_from(value) {
+            Ok(wire::Line::Greeting) => Some(Self::Greeting),
+            Ok(wire::Line::Apology) => Some(Self::Apology),
+            Ok(wire::Line::IdlePrompt) => Some(Self::IdlePrompt),
+            Ok(wire::Line::IdleGoodbye) => Some(Self::IdleGoodbye),
+            Ok(wire::Line::Reprompt) => Some(Self::Reprompt),
+            Ok(wire::Line::DurationWarning) => Some(Self::DurationWarning),
+            Ok(wire::Line::Unspecified) | Err(_) => None,
+        }
+    }
 }
 
 impl From<Line> for wire::Line {
@@ -189,62 +211,90 @@ pub struct Version {
     pub version: i32,
     /// What it says.
     pub document: Document,
+    /// When it was published, in microseconds since 1970.
+    pub created_at: i64,
 }
 
 impl Version {
     /// The contract's form.
-    pub fn into_wire(self, tenant: &TenantId, agent: &AgentId) -> wire::Agent {
-        let Self { version, document } = self;
-        let duration = |ms| Some(proto::to_wire(Duration::from_millis(ms)));
+    pub fn into_wire(self, tenant: &TenantId, agent: &AgentId, live_version: i32) -> wire::Agent {
         wire::Agent {
             name: agent.name_in(tenant),
-            version,
-            display_name: document.display_name,
-            prompt: document.prompt,
-            greeting: document.greeting,
-            language: document.language,
+            version: self.version,
+            live_version,
+            create_time: Some(timestamp(self.created_at)),
+            update_time: Some(timestamp(self.created_at)),
+            ..self.document.into_wire()
+        }
+    }
+}
+
+impl crate::control::Agent {
+    /// The draft in the contract's form.
+    pub fn into_wire(self, tenant: &TenantId) -> wire::Agent {
+        wire::Agent {
+            name: self.id.name_in(tenant),
+            live_version: self.live_version,
+            create_time: Some(timestamp(self.created_at)),
+            update_time: Some(timestamp(self.updated_at)),
+            etag: etag(self.updated_at),
+            ..self.draft.into_wire()
+        }
+    }
+}
+
+impl Document {
+    /// The contract's form, without what is not the document's.
+    pub fn into_wire(self) -> wire::Agent {
+        let duration = |ms| Some(proto::to_wire(Duration::from_millis(ms)));
+        wire::Agent {
+            display_name: self.display_name,
+            prompt: self.prompt,
+            greeting: self.greeting,
+            language: self.language,
             voice: Some(wire::Voice {
-                vendor: document.voice.vendor,
-                voice_id: document.voice.voice_id,
-                model: document.voice.model,
+                vendor: self.voice.vendor,
+                voice_id: self.voice.voice_id,
+                model: self.voice.model,
             }),
-            model: Some(wire::Model { model: document.model.model, max_tokens: document.model.max_tokens }),
+            model: Some(wire::Model { model: self.model.model, max_tokens: self.model.max_tokens }),
             turn: Some(wire::TurnSettings {
-                endpointing_delay_min: duration(document.turn.endpointing_delay_ms_min),
-                endpointing_delay_max: duration(document.turn.endpointing_delay_ms_max),
-                barge_in_duration_min: duration(document.turn.barge_in_duration_ms_min),
-                endpointing_delay_question: duration(document.turn.endpointing_delay_ms_question),
-                endpointing_delay_open: duration(document.turn.endpointing_delay_ms_open),
-                barge_in_words_min: document.turn.barge_in_words_min,
-                false_barge_in_timeout: duration(document.turn.false_barge_in_timeout_ms),
-                preemptive: document.turn.preemptive,
-                backchannels: document.turn.backchannels,
-                idle_timeout: document.turn.idle_timeout_ms.and_then(duration),
-                dtmf_timeout: duration(document.turn.dtmf_timeout_ms),
-                dtmf_terminator: document.turn.dtmf_terminator,
-                reprompt_delay: duration(document.turn.reprompt_delay_ms),
-                goodbye_timeout: duration(document.turn.goodbye_timeout_ms),
+                endpointing_delay_min: duration(self.turn.endpointing_delay_ms_min),
+                endpointing_delay_max: duration(self.turn.endpointing_delay_ms_max),
+                barge_in_duration_min: duration(self.turn.barge_in_duration_ms_min),
+                endpointing_delay_question: duration(self.turn.endpointing_delay_ms_question),
+                endpointing_delay_open: duration(self.turn.endpointing_delay_ms_open),
+                barge_in_words_min: self.turn.barge_in_words_min,
+                false_barge_in_timeout: duration(self.turn.false_barge_in_timeout_ms),
+                preemptive: self.turn.preemptive,
+                backchannels: self.turn.backchannels,
+                idle_timeout: self.turn.idle_timeout_ms.and_then(duration),
+                dtmf_timeout: duration(self.turn.dtmf_timeout_ms),
+                dtmf_terminator: self.turn.dtmf_terminator,
+                reprompt_delay: duration(self.turn.reprompt_delay_ms),
+                goodbye_timeout: duration(self.turn.goodbye_timeout_ms),
             }),
-            tools: document.tools,
-            apology: document.apology,
+            tools: self.tools,
+            apology: self.apology,
             phrases: Some(wire::Phrases {
-                fillers: document.phrases.fillers,
-                idle_prompts: document.phrases.idle_prompts,
-                idle_goodbye: document.phrases.idle_goodbye,
-                reprompt: document.phrases.reprompt,
-                duration_warning: document.phrases.duration_warning,
-                duration_goodbye: document.phrases.duration_goodbye,
-                filler_delays: document.phrases.filler_delays_ms.into_iter().filter_map(duration).collect(),
-                duration_warning_before: duration(document.phrases.duration_warning_before_ms),
-                uninterruptible: lines(&document.phrases.uninterruptible),
+                fillers: self.phrases.fillers,
+                idle_prompts: self.phrases.idle_prompts,
+                idle_goodbye: self.phrases.idle_goodbye,
+                reprompt: self.phrases.reprompt,
+                duration_warning: self.phrases.duration_warning,
+                duration_goodbye: self.phrases.duration_goodbye,
+                filler_delays: self.phrases.filler_delays_ms.into_iter().filter_map(duration).collect(),
+                duration_warning_before: duration(self.phrases.duration_warning_before_ms),
+                uninterruptible: lines(&self.phrases.uninterruptible),
             }),
             listening: Some(wire::Listening {
-                vendor: Some(document.listening_vendor)
+                vendor: Some(self.listening_vendor)
                     .filter(|vendor| !vendor.is_empty())
                     .unwrap_or_else(|| "deepgram".into()),
-                model: document.listening_model,
+                model: self.listening_model,
             }),
-            call_duration_max: document.call_duration_s_max.and_then(|s| duration(s * 1000)),
+            call_duration_max: self.call_duration_s_max.and_then(|s| duration(s * 1000)),
+            ..wire::Agent::default()
         }
     }
 }
