@@ -41,6 +41,7 @@ use url::Url;
 
 use crate::{
     Config, Role, admin,
+    config::known_vendor,
     exit::{Exit, chain},
     identity::{self, Identity},
     preflight, telemetry,
@@ -264,7 +265,7 @@ impl Composer {
     fn dialogue(&mut self) -> Result<(), Exit> {
         let defaults = dialogue::Config::default();
         let config = dialogue::Config {
-            anthropic_base_url: self.vendor_url("anthropic", "https://api.anthropic.com")?,
+            anthropic_base_url: self.vendor_url("anthropic")?,
             anthropic_version: self.config.anthropic_version.clone(),
             model_override: self.config.anthropic_model.clone(),
             fallback_model: self.config.anthropic_fallback_model.clone(),
@@ -289,9 +290,10 @@ impl Composer {
 
     fn media(&mut self) -> Result<(), Exit> {
         let config = media::Config {
-            deepgram_base_url: self.vendor_url("deepgram", "wss://api.deepgram.com")?,
+            deepgram_base_url: self.vendor_url("deepgram")?,
             deepgram_model: self.config.deepgram_model.clone(),
-            cartesia_base_url: self.vendor_url("cartesia", "wss://api.cartesia.ai")?,
+            cartesia_base_url: self.vendor_url("cartesia")?,
+            sarvam_base_url: self.vendor_url("sarvam")?,
             vad: media::vad::Config {
                 engine: match self.config.vad_engine.as_str() {
                     "onnx" => media::vad::Engine::Onnx,
@@ -376,10 +378,10 @@ impl Composer {
         Ok((Routes::from(router), health))
     }
 
-    fn vendor_url(&self, vendor: &str, default: &str) -> Result<Url, Exit> {
+    fn vendor_url(&self, vendor: &str) -> Result<Url, Exit> {
         match &self.config.vendors[vendor].base_url {
             Some(url) => Ok(url.clone()),
-            None => default.parse().map_err(Exit::internal),
+            None => known_vendor(vendor).origin.parse().map_err(Exit::internal),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use url::Url;
 
-use crate::{Config, Role, exit::Exit};
+use crate::{Config, Role, config::known_vendor, exit::Exit};
 
 /// Checks it all at once, before anything is bound.
 ///
@@ -29,7 +29,7 @@ pub fn check(config: &Config, roles: &BTreeSet<Role>, development: bool) -> Resu
     }
     if roles.contains(&Role::Tenancy) {
         for (name, vendor) in &config.vendors {
-            if vendor.api_key.is_none() {
+            if vendor.api_key.is_none() && known_vendor(name).needed {
                 problems.push(format!(
                     "{name}.api_key ({}_API_KEY) must be set where tenancy runs; only `up` and `demo` have rehearsals",
                     name.to_uppercase()

@@ -7,17 +7,21 @@ use rehearsal::{
     anthropic, cartesia, deepgram,
     events::EventLog,
     recordings::{Library, PROMPTS_FOLDER},
+    sarvam,
     settings::Latency,
     voyage,
 };
 
 use crate::{
     Config,
+    config::{KnownVendor, VENDORS},
     exit::{Exit, chain},
 };
 
 /// Contexts that the rehearsal Cartesia speaks at once: a plan that fits a node's load tests.
 const CONTEXTS: usize = 200;
+/// Sockets of the rehearsal Sarvam: one that listens, one that speaks and a spare one for each call.
+const SOCKETS: usize = 3 * CONTEXTS;
 /// Events that a log keeps in memory.
 const LOG_CAPACITY: usize = 20_000;
 
@@ -25,7 +29,7 @@ const LOG_CAPACITY: usize = 20_000;
 pub struct Rehearsal {
     /// What they saw.
     pub log: EventLog,
-    /// What the rehearsal Deepgram recognises.
+    /// What the rehearsal Deepgram and Sarvam recognise.
     pub library: Arc<Library>,
     /// The vendors that are rehearsed, in the design's order.
     pub vendors: Vec<&'static str>,
@@ -35,6 +39,8 @@ pub struct Rehearsal {
     pub anthropic: Option<anthropic::Server>,
     /// See `deepgram`.
     pub cartesia: Option<cartesia::Server>,
+    /// See `deepgram`.
+    pub sarvam: Option<sarvam::Server>,
     /// See `deepgram`.
     pub voyage: Option<voyage::Server>,
 }
@@ -52,14 +58,15 @@ pub fn start(config: &mut Config) -> Result<Rehearsal, Exit> {
     };
     let mut rehearsal = Rehearsal {
         log,
-        library: Arc::new(Library::new()),
+        library: library(config.rehearsal_recordings.as_deref())?,
         vendors: Vec::new(),
         deepgram: None,
         anthropic: None,
         cartesia: None,
+        sarvam: None,
         voyage: None,
     };
-    for name in crate::config::VENDORS {
+    for KnownVendor { name, .. } in VENDORS {
         let vendor = &config.vendors[name];
         if vendor.api_key.is_some() {
             continue;
@@ -84,15 +91,12 @@ impl Rehearsal {
         let failed = |error: std::io::Error| Exit::unavailable(format!("no rehearsal of {vendor}: {error}"));
         Ok(match vendor {
             "deepgram" => {
-                self.library = library(config.rehearsal_recordings.as_deref())?;
                 let mut settings = deepgram::Settings::new(self.library.clone(), log);
                 if let Some(latency) = latency {
                     settings.final_latency = fixed(latency);
                 }
                 let server = deepgram::Server::start(settings).map_err(failed)?;
-                let url = server.base_url();
-                self.deepgram = Some(server);
-                url
+                self.deepgram.insert(server).base_url()
             }
             "anthropic" => {
                 let mut settings = anthropic::Settings { log, ..Default::default() };
@@ -100,9 +104,7 @@ impl Rehearsal {
                     settings.first_token = fixed(latency);
                 }
                 let server = anthropic::Server::start(settings).map_err(failed)?;
-                let url = server.base_url();
-                self.anthropic = Some(server);
-                url
+                self.anthropic.insert(server).base_url()
             }
             "cartesia" => {
                 let mut settings = cartesia::Settings { log, concurrency: CONTEXTS, ..Default::default() };
@@ -110,9 +112,17 @@ impl Rehearsal {
                     settings.first_chunk = fixed(latency);
                 }
                 let server = cartesia::Server::start(settings).map_err(failed)?;
-                let url = server.base_url();
-                self.cartesia = Some(server);
-                url
+                self.cartesia.insert(server).base_url()
+            }
+            "sarvam" => {
+                let recordings = self.library.clone();
+                let mut settings =
+                    sarvam::Settings { log, recordings, concurrency: SOCKETS, ..Default::default() };
+                if let Some(latency) = latency {
+                    settings.first_chunk = fixed(latency);
+                }
+                let server = sarvam::Server::start(settings).map_err(failed)?;
+                self.sarvam.insert(server).base_url()
             }
             _ => {
                 let mut settings = voyage::Settings { log, ..Default::default() };
@@ -120,9 +130,7 @@ impl Rehearsal {
                     settings.latency = fixed(latency);
                 }
                 let server = voyage::Server::start(settings).map_err(failed)?;
-                let url = server.base_url();
-                self.voyage = Some(server);
-                url
+                self.voyage.insert(server).base_url()
             }
         })
     }

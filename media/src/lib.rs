@@ -60,7 +60,7 @@ impl Media {
         drain: Drain,
     ) -> Result<Self, vad::Error> {
         meter::describe();
-        let tts: Arc<dyn Synthesizer> = Arc::new(tts::cartesia::Cartesia);
+        let tts: Arc<dyn Synthesizer> = Arc::new(tts::ByVendor);
         Ok(Self(Arc::new(Inner {
             vad: vad::Pool::start(&config.vad, config.vad_threads)?,
             dialogue,

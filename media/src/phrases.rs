@@ -14,7 +14,7 @@ use tokio::{sync::OnceCell, time::timeout};
 use crate::{
     audio::Format,
     pipeline::Phrase,
-    tts::{Command, Event, Session, Settings, Synthesizer, Take},
+    tts::{Command, Event, Session, Settings, Synthesizer, Take, Vendor},
 };
 
 /// Phrases kept; beyond it an arbitrary one is forgotten and made again when it is needed.
@@ -26,6 +26,7 @@ const TAKES_MAX: u32 = 3;
 
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
+    vendor: Vendor,
     voice_id: String,
     model: String,
     language: String,
@@ -54,6 +55,7 @@ impl Phrases {
     /// Why the vendor did not speak it; the next call tries again.
     pub async fn get(&self, settings: Settings, text: &str) -> Result<Arc<Phrase>, String> {
         let cell = self.cell(Key {
+            vendor: settings.vendor,
             voice_id: settings.voice_id.clone(),
             model: settings.model.clone(),
             language: settings.language.clone(),

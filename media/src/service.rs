@@ -8,6 +8,7 @@ use proto::{
         StreamCallRequest, StreamCallResponse, StreamStart, media_service_server::MediaService,
         stream_call_request::Event,
     },
+    tenancy::v1::Agent,
     types::v1::{CallContext, ErrorReason},
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -17,7 +18,8 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::{
     Inner,
     audio::Format,
-    session::{Keys, Session},
+    session::{Session, Vendors},
+    stt, tts,
 };
 
 /// How long the first message may take.
@@ -48,20 +50,36 @@ impl MediaService for Service {
         };
         let (call, format) = checked(&first.call_id, &start)?;
         let directory = &self.0.directory;
-        let (agent, deepgram, cartesia) = tokio::try_join!(
-            directory.agent(&call.agent, call.agent_version),
-            directory.key(&call.tenant, "deepgram"),
-            directory.key(&call.tenant, "cartesia"),
-        )?;
-        let keys = Keys { deepgram, cartesia };
+        let agent = directory.agent(&call.agent, call.agent_version).await?;
+        let vendors = self.vendors(&call.tenant, &agent).await?;
         let epoch = start.resume.as_ref().map_or(0, |resume| resume.epoch);
         let (responses, receiver) = mpsc::channel(RESPONSES);
-        let session = Session::open(&self.0, (call, format), &agent, &keys, epoch, responses)
+        let session = Session::open(&self.0, (call, format), &agent, vendors, epoch, responses)
             .map_err(|error| ServiceError::new(ErrorReason::ConcurrencyLimit, error.to_string()))?;
         // A local hop runs this handler in the gateway's task: the session needs one of its own.
         tokio::spawn(session.run(requests));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
+}
+
+impl Service {
+    /// The agent's vendors, with the tenant's keys.
+    async fn vendors(&self, tenant: &str, agent: &Agent) -> Result<Vendors, Status> {
+        let listens = agent.listening.as_ref().map_or("", |listening| &listening.vendor);
+        let speaks = agent.voice.as_ref().map_or("", |voice| &voice.vendor);
+        let stt = stt::Vendor::parse(listens).ok_or_else(|| unknown("listening.vendor", listens))?;
+        let tts = tts::Vendor::parse(speaks).ok_or_else(|| unknown("voice.vendor", speaks))?;
+        let directory = &self.0.directory;
+        let (stt_key, tts_key) =
+            tokio::try_join!(directory.key(tenant, stt.name()), directory.key(tenant, tts.name()))?;
+        Ok(Vendors { stt, stt_key, tts, tts_key })
+    }
+}
+
+/// An agent that this version cannot run: written by a newer one, or past the checks.
+fn unknown(setting: &str, vendor: &str) -> Status {
+    let why = format!("the agent's {setting} is {vendor:?}, which this node does not know");
+    ServiceError::new(ErrorReason::ProviderKeyMissing, why).with("vendor", vendor).into()
 }
 
 fn order(why: &str) -> Status {

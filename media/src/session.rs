@@ -41,12 +41,16 @@ const NEVER: Duration = Duration::from_secs(24 * 3600);
 const DTMF_TIMEOUT: Duration = Duration::from_secs(3);
 const FRAME: Duration = Duration::from_millis(20);
 
-/// The tenant's keys with the vendors of this role.
-pub struct Keys {
-    /// Deepgram's.
-    pub deepgram: Pii<String>,
-    /// Cartesia's.
-    pub cartesia: Pii<String>,
+/// The vendors that an agent listens and speaks with, and the tenant's keys with them.
+pub struct Vendors {
+    /// Who listens.
+    pub stt: stt::Vendor,
+    /// Its key.
+    pub stt_key: Pii<String>,
+    /// Who speaks.
+    pub tts: tts::Vendor,
+    /// Its key.
+    pub tts_key: Pii<String>,
 }
 
 /// One media stream of a call.
@@ -82,15 +86,16 @@ impl Session {
         media: &Arc<Inner>,
         (call, format): (CallContext, Format),
         agent: &Agent,
-        keys: &Keys,
+        vendors: Vendors,
         epoch: i64,
         responses: mpsc::Sender<Result<StreamCallResponse, Status>>,
     ) -> Result<Self, vad::Error> {
         let vad = media.vad.open()?;
         let voice = agent.voice.clone().unwrap_or_default();
         let tts_settings = tts::Settings {
-            base_url: media.config.cartesia_base_url.clone(),
-            api_key: keys.cartesia.clone(),
+            vendor: vendors.tts,
+            base_url: media.config.tts_base_url(vendors.tts).clone(),
+            api_key: vendors.tts_key,
             voice_id: voice.voice_id,
             model: voice.model,
             language: agent.language.clone(),
@@ -98,27 +103,30 @@ impl Session {
             format,
         };
         let stt = media.stt.open(stt::Settings {
-            base_url: media.config.deepgram_base_url.clone(),
-            api_key: keys.deepgram.clone(),
-            model: match &agent.listening {
-                Some(listening) if !listening.model.is_empty() => listening.model.clone(),
-                _ => media.config.deepgram_model.clone(),
+            vendor: vendors.stt,
+            base_url: media.config.stt_base_url(vendors.stt).clone(),
+            api_key: vendors.stt_key,
+            model: match (&agent.listening, vendors.stt) {
+                (Some(listening), _) if !listening.model.is_empty() => listening.model.clone(),
+                (_, stt::Vendor::Deepgram) => media.config.deepgram_model.clone(),
+                (_, stt::Vendor::Sarvam) => String::new(),
             },
             language: agent.language.clone(),
             call_id: call.call_id.clone(),
             format,
         });
+        let core = pipeline::Config {
+            stt_vendor: vendors.stt,
+            tts_vendor: vendors.tts,
+            ..core_config(agent, format, stt.decides_turns, media.config.call_duration_max)
+        };
         let phrases = fetch_phrases(media, &tts_settings, lines(agent, epoch == 0));
         let conversation = Conversation::open(media.dialogue.clone());
         let mut session = Self {
             call_id: call.call_id.clone(),
             format,
             decoder: Decoder::new(format),
-            core: Pipeline::new(
-                core_config(agent, format, stt.decides_turns, media.config.call_duration_max),
-                epoch,
-                clock::now(),
-            ),
+            core: Pipeline::new(core, epoch, clock::now()),
             stt,
             tts: media.tts.open(tts_settings),
             vad,
@@ -380,6 +388,7 @@ fn core_config(
         dtmf_timeout: settings.dtmf_timeout.as_ref().map_or(DTMF_TIMEOUT, from_wire),
         dtmf_terminator: settings.dtmf_terminator.chars().next(),
         lines: pipeline::Lines::of(agent),
+        ..pipeline::Config::default()
     }
 }
 

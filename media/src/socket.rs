@@ -66,6 +66,8 @@ pub struct Dial<'a> {
     pub request_id: &'static str,
     /// The longest message that the vendor sends.
     pub message_bytes_max: usize,
+    /// What stands in the body of a refusal that does not pass, whatever its status.
+    pub final_code: Option<&'static str>,
 }
 
 impl Dial<'_> {
@@ -100,6 +102,10 @@ impl Dial<'_> {
                 let status = response.status();
                 let detail = format!("refused with HTTP {status}");
                 let passing = matches!(status.as_u16(), 408 | 429) || status.is_server_error();
+                let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default());
+                if let Some(code) = self.final_code.filter(|code| body.contains(code)) {
+                    return Err(End::Refused(format!("{detail}: {code}")));
+                }
                 Err(if passing { End::Lost(detail) } else { End::Refused(detail) })
             }
             Ok(Err(error)) => Err(End::Lost(error.to_string())),
@@ -139,17 +145,25 @@ pub async fn read<E>(
                 .map_err(|_| End::Lost("the vendor has fallen silent".into()))?,
             None => stream.next().await,
         };
-        match message {
-            Some(Ok(Message::Text(text))) => return Ok(text),
-            Some(Ok(Message::Close(frame))) => {
-                let why = frame.map_or_else(String::new, |frame| format!("{} {}", frame.code, frame.reason));
-                return Err(End::Lost(format!("closed by the vendor: {why}")));
-            }
-            Some(Ok(_)) => {}
-            Some(Err(error)) => return Err(End::Lost(error.to_string())),
-            None => return Err(End::Lost("closed by the vendor".into())),
+        if let Some(text) = text_of(message) {
+            return text;
         }
     }
+}
+
+/// The text of what a socket gave; `None` for what says nothing, such as a pong.
+pub fn text_of(message: Option<Result<Message, Error>>) -> Option<Result<Utf8Bytes, End>> {
+    let lost = match message {
+        Some(Ok(Message::Text(text))) => return Some(Ok(text)),
+        Some(Ok(Message::Close(frame))) => {
+            let why = frame.map_or_else(String::new, |frame| format!("{} {}", frame.code, frame.reason));
+            format!("closed by the vendor: {why}")
+        }
+        Some(Ok(_)) => return None,
+        Some(Err(error)) => error.to_string(),
+        None => "closed by the vendor".into(),
+    };
+    Some(Err(End::Lost(lost)))
 }
 
 /// Ends a socket in good order: a farewell where the vendor has one, what it still says, and the close.

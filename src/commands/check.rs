@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::{
     Config,
+    config::known_vendor,
     exit::{Exit, chain},
 };
 
@@ -50,8 +51,13 @@ pub async fn run(config: &Config, json: bool) -> Result<(), Exit> {
                 Verdict::Note,
                 *name,
                 format!(
-                    "no {}_API_KEY: `up` and `demo` rehearse it, `serve tenancy` is refused",
-                    name.to_uppercase()
+                    "no {}_API_KEY: `up` and `demo` rehearse it, {}",
+                    name.to_uppercase(),
+                    if known_vendor(name).needed {
+                        "`serve tenancy` is refused"
+                    } else {
+                        "with `serve` no agent can use it"
+                    }
                 ),
             ),
             (_, Some(url)) => reach(name, url).await,
@@ -130,13 +136,7 @@ async fn can_bind(what: &str, address: SocketAddr) -> Finding {
 }
 
 fn default_url(vendor: &str) -> Url {
-    let url = match vendor {
-        "deepgram" => "wss://api.deepgram.com",
-        "anthropic" => "https://api.anthropic.com",
-        "cartesia" => "wss://api.cartesia.ai",
-        _ => "https://api.voyageai.com",
-    };
-    match url.parse() {
+    match known_vendor(vendor).origin.parse() {
         Ok(url) => url,
         Err(_) => unreachable!("a constant that parses"),
     }

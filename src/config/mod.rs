@@ -135,8 +135,34 @@ pub struct Config {
     pub rehearsal_latency: BTreeMap<String, Duration>,
 }
 
+/// What is known of a vendor before anything is configured.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownVendor {
+    /// Its name in settings and keys.
+    pub name: &'static str,
+    /// Where it is, unless a setting says otherwise.
+    pub origin: &'static str,
+    /// No agent can do without it; the others are needed only by agents that name them.
+    pub needed: bool,
+}
+
 /// The vendors of the design, in its order.
-pub const VENDORS: [&str; 4] = ["deepgram", "anthropic", "cartesia", "voyage"];
+pub const VENDORS: [KnownVendor; 5] = [
+    KnownVendor { name: "deepgram", origin: "wss://api.deepgram.com", needed: true },
+    KnownVendor { name: "anthropic", origin: "https://api.anthropic.com", needed: true },
+    KnownVendor { name: "cartesia", origin: "wss://api.cartesia.ai", needed: true },
+    KnownVendor { name: "sarvam", origin: "wss://api.sarvam.ai", needed: false },
+    KnownVendor { name: "voyage", origin: "https://api.voyageai.com", needed: true },
+];
+
+/// A vendor by its name.
+///
+/// # Panics
+/// The name is of no vendor: a fault of ours.
+pub fn known_vendor(name: &str) -> KnownVendor {
+    let found = VENDORS.into_iter().find(|vendor| vendor.name == name);
+    found.unwrap_or_else(|| panic!("{name} is no vendor"))
+}
 
 impl Config {
     /// Reads and checks everything.
@@ -153,7 +179,7 @@ impl Config {
             .collect();
         let vendors = VENDORS
             .into_iter()
-            .map(|name| {
+            .map(|KnownVendor { name, .. }| {
                 let vendor = Vendor {
                     api_key: reader.secret(&format!("{name}.api_key")),
                     base_url: reader.origin(&format!("{name}.base_url")),

@@ -204,8 +204,9 @@ impl Reader {
                 Some((name.to_owned(), Duration::from_millis(ms.parse().ok()?)))
             })
             .collect();
-        let known =
-            |map: &BTreeMap<String, Duration>| map.keys().all(|name| super::VENDORS.contains(&name.as_str()));
+        let known = |map: &BTreeMap<String, Duration>| {
+            map.keys().all(|name| super::VENDORS.iter().any(|vendor| vendor.name == name))
+        };
         parsed.filter(known).unwrap_or_else(|| {
             let source = self.source(key);
             self.wrong(find(key), &text, &source);

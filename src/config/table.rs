@@ -194,6 +194,8 @@ pub const SETTINGS: &[Setting] = &[
         URL,
         "Cartesia's origin; default: wss://api.cartesia.ai",
     ),
+    secret("sarvam.api_key", "SARVAM_API_KEY", "Sarvam's key; needed by agents that speak or listen with it"),
+    setting("sarvam.base_url", "SARVAM_BASE_URL", None, URL, "Sarvam's origin; default: wss://api.sarvam.ai"),
     secret("voyage.api_key", "VOYAGE_API_KEY", "Voyage's key"),
     setting("voyage.base_url", "VOYAGE_BASE_URL", None, URL, "Voyage's origin; default: by the key's prefix"),
     setting("twilio.account_sid", "TWILIO_ACCOUNT_SID", None, TEXT, "the platform's Twilio account"),
@@ -256,7 +258,7 @@ pub const SETTINGS: &[Setting] = &[
         "TRUNKLINE_REHEARSAL_RECORDINGS",
         None,
         PATH,
-        "what the rehearsal Deepgram recognises besides Debian's prompts: a folder of NAME.wav, each with its words in NAME.txt",
+        "what the rehearsal Deepgram and Sarvam recognise besides Debian's prompts: a folder of NAME.wav, each with its words in NAME.txt",
     ),
     setting(
         "rehearsal.latency_ms",

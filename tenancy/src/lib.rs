@@ -31,7 +31,7 @@ pub struct Config {
     pub database_url: Option<Pii<String>>,
     /// The tenants' accounts at the issuer; absent: tenants and accounts cannot be made or changed.
     pub accounts: Option<Arc<dyn Accounts>>,
-    /// The platform's keys by vendor (`deepgram`, `anthropic`, `cartesia`, `voyage`), used for every tenant.
+    /// The platform's keys by vendor (`deepgram`, `anthropic`, `cartesia`, `sarvam`, `voyage`), used for every tenant.
     pub provider_keys: BTreeMap<String, Pii<String>>,
     /// Whether the tenant `demo` with its agent and numbers is put into the store, unless it is there already.
     pub seed_demo: bool,

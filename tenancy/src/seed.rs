@@ -64,6 +64,7 @@ pub fn front_desk() -> Document {
             duration_goodbye: "We have run out of time. Thank you for calling. Goodbye.".into(),
             ..Phrases::default()
         },
+        listening_vendor: "deepgram".into(),
         listening_model: String::new(),
         call_duration_s_max: None,
     }

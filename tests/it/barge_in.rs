@@ -6,11 +6,11 @@ use rehearsal::{
     events::{Event as Logged, EventLog, micros},
     twilio::{Stamp, When},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     answered_call::GREETING,
-    caller::{line, prompt, quiet},
+    caller::{line, prompt},
     sandbox::{Finished, Sandbox, Shape},
     trial,
 };
@@ -20,18 +20,29 @@ const SECOND: &str = "Sorry, how much does parking cost?";
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial("barge_in::the_model_knows_what_was_heard_in_one_process", || heard(Shape::Together)),
-        trial("barge_in::the_model_knows_what_was_heard_over_the_mesh", || heard(Shape::Split)),
+        trial("barge_in::the_model_knows_what_was_heard_in_one_process", || async {
+            heard(Sandbox::start(Shape::Together).await, 1).await;
+        }),
+        trial("barge_in::the_model_knows_what_was_heard_over_the_mesh", || async {
+            heard(Sandbox::start(Shape::Split).await, 1).await;
+        }),
+        // Sarvam gives no word times, and has no cancel.
+        trial("barge_in::the_model_knows_nearly_what_was_heard_of_sarvam", || async {
+            let voice = json!({"vendor": "sarvam", "voice_id": "ritu", "model": "bulbul:v3"});
+            let agent = json!({"voice": voice, "listening_vendor": "sarvam"});
+            heard(Sandbox::with_agent(Shape::Together, agent).await, 2).await;
+        }),
     ]
 }
 
-async fn heard(shape: Shape) {
-    let sandbox = Sandbox::start(shape).await;
+/// The model may be off by so many words.
+async fn heard(sandbox: Sandbox, off_max: usize) {
     let library = &sandbox.rehearsal.library;
     let steps = vec![
         line(library, FIRST, When::AfterAgentStarts { ms: 1_200 }).await,
         line(library, SECOND, When::AfterAgentStarts { ms: 3_600 }).await,
-        prompt(library, "vm-goodbye", quiet()),
+        // Longer than the agent may pause between two sentences on a machine that has much else to do.
+        prompt(library, "vm-goodbye", When::AgentQuiet { ms: 1_500 }),
     ];
     let call = sandbox.call(steps).await;
     call.assert_ended_by_us(EndReason::AgentHangup);
@@ -55,7 +66,7 @@ async fn heard(shape: Shape) {
         let truth = words_between(&call, since, at);
         let believed = believed(&sandbox.rehearsal.log, *clear);
         let believed: Vec<_> = believed.split_whitespace().map(str::to_owned).collect();
-        assert_within_one_word(&believed, &truth);
+        assert_within(off_max, &believed, &truth);
         assert!(!truth.is_empty(), "something was heard before the interruption");
         if of_greeting {
             let greeting: Vec<_> = GREETING.split_whitespace().collect();
@@ -87,10 +98,10 @@ fn words_between(call: &Finished, from: usize, to: usize) -> Vec<String> {
     words.join(" ").split_whitespace().map(str::to_owned).collect()
 }
 
-fn assert_within_one_word(believed: &[String], truth: &[String]) {
+fn assert_within(off_max: usize, believed: &[String], truth: &[String]) {
     let common = believed.iter().zip(truth).take_while(|(one, other)| one == other).count();
     let (left, right) = (believed.len() - common, truth.len() - common);
-    assert!(left + right <= 1, "the model believes {believed:?}, the caller heard {truth:?}");
+    assert!(left + right <= off_max, "the model believes {believed:?}, the caller heard {truth:?}");
 }
 
 /// The agent's words before the newest turn of the caller, as the first request after `clear` has them.

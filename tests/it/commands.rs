@@ -16,10 +16,11 @@ use crate::{
 };
 
 /// Has no rehearsal of this process, so that the node starts its own.
-const OWN_REHEARSALS: [(&str, &str); 4] = [
+const OWN_REHEARSALS: [(&str, &str); 5] = [
     ("DEEPGRAM_BASE_URL", ""),
     ("ANTHROPIC_BASE_URL", ""),
     ("CARTESIA_BASE_URL", ""),
+    ("SARVAM_BASE_URL", ""),
     ("VOYAGE_BASE_URL", ""),
 ];
 const DOCUMENTS_TIMEOUT: Duration = Duration::from_secs(30);
@@ -131,7 +132,7 @@ async fn up_answers() {
     assert_eq!(fields[0], "ready");
     let names: Vec<_> = fields[1..].iter().filter_map(|field| field.split('=').next()).collect();
     assert_eq!(names, ["http", "grpc", "admin", "rehearsal"]);
-    assert_eq!(fields[4], "rehearsal=deepgram,anthropic,cartesia,voyage");
+    assert_eq!(fields[4], "rehearsal=deepgram,anthropic,cartesia,sarvam,voyage");
     for name in ["http", "grpc", "admin"] {
         assert_ne!(up.address(name).port(), 0, "{}", up.ready);
     }

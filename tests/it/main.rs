@@ -19,6 +19,7 @@ mod kills;
 mod media_socket;
 mod rpcs;
 mod sandbox;
+mod sarvam;
 mod suspension;
 mod tidy;
 
@@ -44,6 +45,7 @@ fn main() {
         conformance::trials(),
         barge_in::trials(),
         answered_call::trials(),
+        sarvam::trials(),
         drain::trials(),
         commands::trials(),
         integrators::trials(),

@@ -4,6 +4,7 @@ use std::{path::Path, time::Duration};
 
 use proto::types::v1::{EndReason, VendorFault, call_event::Event};
 use rehearsal::twilio::{Ended, Outcome, Recording, Report};
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use trunkline::{
@@ -60,12 +61,22 @@ impl Sandbox {
 
     /// The same, with another configuration.
     pub async fn start_with(shape: Shape, change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config::load(&Sources::default()).expect("the defaults are allowed");
-        let data = tempfile::tempdir().expect("a folder for the stores");
-        let rehearsal = rehearse::start(&mut config).expect("the rehearsals start");
-        layout::prepare(&mut config, data.path(), AUTH_TOKEN);
-        config.log_filter = "warn".into();
+        let (mut config, rehearsal, data) = prepared();
         change(&mut config);
+        Self::on(config, rehearsal, data, shape).await
+    }
+
+    /// The same, with the demo's agent changed by this JSON merge patch of its stored document.
+    pub async fn with_agent(shape: Shape, patch: serde_json::Value) -> Self {
+        let (config, rehearsal, data) = prepared();
+        let seeding =
+            layout::together(config.clone()).await.unwrap_or_else(|exit| panic!("{}", exit.message));
+        seeding.stop().await;
+        change_agent(&config.data_dir, &patch).await;
+        Self::on(config, rehearsal, data, shape).await
+    }
+
+    async fn on(config: Config, rehearsal: Rehearsal, data: TempDir, shape: Shape) -> Self {
         let layout = match shape {
             Shape::Together => layout::together(config).await,
             Shape::Split => layout::split(config, Path::new(BINARY)).await,
@@ -107,6 +118,29 @@ impl Sandbox {
         let heard = heard::listen(&self.rehearsal.log, &recording.heard()).await;
         Finished { report, recording, events, heard }
     }
+}
+
+/// A configuration with rehearsed vendors, and a folder for the stores.
+fn prepared() -> (Config, Rehearsal, TempDir) {
+    let mut config = Config::load(&Sources::default()).expect("the defaults are allowed");
+    let data = tempfile::tempdir().expect("a folder for the stores");
+    let rehearsal = rehearse::start(&mut config).expect("the rehearsals start");
+    layout::prepare(&mut config, data.path(), AUTH_TOKEN);
+    config.log_filter = "warn".into();
+    (config, rehearsal, data)
+}
+
+/// Changes what is published, which only a test may.
+async fn change_agent(data_dir: &Path, patch: &serde_json::Value) {
+    let options = SqliteConnectOptions::new().filename(data_dir.join("tenancy.db"));
+    let mut store = options.connect().await.expect("the store opens");
+    for statement in [
+        "DROP TRIGGER agent_versions_are_immutable",
+        "UPDATE agent_versions SET document = json_patch(document, ?) WHERE tenant = 'demo'",
+    ] {
+        sqlx::query(statement).bind(patch.to_string()).execute(&mut store).await.expect("it is changed");
+    }
+    store.close().await.expect("it closes");
 }
 
 fn collect(mut stream: Events) -> watch::Receiver<Vec<(String, Event)>> {

@@ -88,7 +88,7 @@ impl MediaSide {
             duration_max: hub.plan.duration_max,
             dtmf_timeout: hub.plan.dtmf_timeout,
             dtmf_terminator: Some('#'),
-            lines: pipeline::Lines::default(),
+            ..pipeline::Config::default()
         };
         let mut side = Self {
             decoder: Decoder::new(Format::MULAW_8K),

@@ -19,6 +19,16 @@ pub enum Encoding {
     PcmS16le,
 }
 
+impl Encoding {
+    /// What most vendors call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mulaw => "mulaw",
+            Self::PcmS16le => "linear16",
+        }
+    }
+}
+
 /// The format of both directions of a call. Always one channel; a millisecond is a whole number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Format {

@@ -63,6 +63,7 @@ impl Synthesizer for Script {
 
 fn settings(voice_id: &str) -> Settings {
     Settings {
+        vendor: crate::tts::Vendor::Cartesia,
         base_url: "http://127.0.0.1".parse().unwrap(),
         api_key: Pii::new("key".to_owned()),
         voice_id: voice_id.into(),

@@ -28,7 +28,8 @@ use crate::{
     audio::Format,
     latency::Stamps,
     playout::{self, Cut, Kind, Playout},
-    tts::Take,
+    stt,
+    tts::{self, Take},
     turn::{self, Agent, NOISE_AFTER, Turn, TurnTaker},
     vad::Edge,
 };
@@ -63,6 +64,10 @@ pub struct Config {
     pub dtmf_timeout: Duration,
     /// The key that ends an entry.
     pub dtmf_terminator: Option<char>,
+    /// Who listens, for reports of its faults.
+    pub stt_vendor: stt::Vendor,
+    /// Who speaks, likewise.
+    pub tts_vendor: tts::Vendor,
     /// The lines that are said without asking the model.
     pub lines: Lines,
 }
@@ -107,6 +112,8 @@ pub struct Pipeline {
     origin: Instant,
     /// When offset zero of the caller's audio was spoken, as the least delayed frame so far tells.
     audio_origin: Option<Instant>,
+    stt_vendor: stt::Vendor,
+    tts_vendor: tts::Vendor,
     turn: TurnTaker,
     playout: Playout,
     ear: Ear,
@@ -131,6 +138,8 @@ impl Pipeline {
         Self {
             origin: now,
             audio_origin: None,
+            stt_vendor: config.stt_vendor,
+            tts_vendor: config.tts_vendor,
             turn: TurnTaker::new(config.turn.clone()),
             playout: Playout::new(config.format),
             ear: Ear::new(config.format),
@@ -185,12 +194,16 @@ impl Pipeline {
             Input::TurnResumed => self.turn.handle(turn::Input::VendorTurnResumed, now),
             Input::Key(key) => self.key(key, now),
             Input::SttReconnected(detail) => {
-                self.vendor_fault("deepgram", detail, now);
+                self.vendor_fault(self.stt_vendor.name(), detail, now);
                 self.turn.handle(turn::Input::TranscriberBehind, now);
             }
-            Input::SttUnavailable(detail) => self.fail("deepgram", detail, EndReason::SttFailed, now),
+            Input::SttUnavailable(detail) => {
+                self.fail(self.stt_vendor.name(), detail, EndReason::SttFailed, now)
+            }
             Input::DialogueUnavailable(detail) => self.fail("dialogue", detail, EndReason::LlmFailed, now),
-            Input::TtsUnavailable(detail) => self.fail("cartesia", detail, EndReason::TtsFailed, now),
+            Input::TtsUnavailable(detail) => {
+                self.fail(self.tts_vendor.name(), detail, EndReason::TtsFailed, now)
+            }
             Input::Phrase(purpose, phrase) => self.keep_phrase(purpose, phrase, now),
             Input::MarkReached(name) => self.playout.mark_reached(&name, now),
             Input::MarkCleared(name) => self.cleared_by_carrier(&name, now),

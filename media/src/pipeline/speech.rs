@@ -124,13 +124,13 @@ impl Pipeline {
         let Some(reply) = &mut self.reply else { return };
         reply.retakes += 1;
         if reply.retakes > RETAKES_MAX {
-            return self.fail("cartesia", detail, EndReason::TtsFailed, now);
+            return self.fail(self.tts_vendor.name(), detail, EndReason::TtsFailed, now);
         }
         let first = reply.retakes == 1;
         if !first {
             reply.retake_at = Some(now + RETAKE_WAIT);
         }
-        self.vendor_fault("cartesia", detail, now);
+        self.vendor_fault(self.tts_vendor.name(), detail, now);
         if first {
             self.retake(now);
         }

@@ -13,8 +13,8 @@ use tokio_tungstenite::tungstenite::Message;
 use url::Url;
 
 use super::{
-    Event, Session, Settings, Transcriber, deepgram_format,
-    line::{self, Line, Protocol},
+    Event, Session, Settings, Transcriber, format_query,
+    line::{self, DEEPGRAM, Line, Protocol, Vendor},
     replay::{Due, REPLAY_TICK},
 };
 use crate::socket::{self, End, Sink, Stream};
@@ -48,13 +48,15 @@ struct Nova {
 }
 
 impl Protocol for Nova {
+    const VENDOR: Vendor = DEEPGRAM;
+
     fn url(settings: &Settings) -> Url {
         let mut url = crate::ws_origin(&settings.base_url);
         url.set_path("/v1/listen");
         url.query_pairs_mut()
             .append_pair("model", &settings.model)
             .append_pair("language", &language(&settings.language))
-            .extend_pairs(deepgram_format(settings.format))
+            .extend_pairs(format_query(settings.format))
             .append_pair("channels", "1")
             .append_pair("interim_results", "true")
             .append_pair("endpointing", "300")

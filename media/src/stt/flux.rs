@@ -17,8 +17,8 @@ use tokio_tungstenite::tungstenite::Message;
 use url::Url;
 
 use super::{
-    Session, Settings, Transcriber, deepgram_format,
-    line::{self, Line, Protocol},
+    Session, Settings, Transcriber, format_query,
+    line::{self, DEEPGRAM, Line, Protocol, Vendor},
     replay::{Due, REPLAY_TICK},
 };
 use crate::socket::{self, End, Sink, Stream};
@@ -59,13 +59,15 @@ struct Conversation {
 }
 
 impl Protocol for Conversation {
+    const VENDOR: Vendor = DEEPGRAM;
+
     fn url(settings: &Settings) -> Url {
         let mut url = crate::ws_origin(&settings.base_url);
         url.set_path("/v2/listen");
         let mut query = url.query_pairs_mut();
         query
             .append_pair("model", &settings.model)
-            .extend_pairs(deepgram_format(settings.format))
+            .extend_pairs(format_query(settings.format))
             .extend_pairs(THRESHOLDS)
             .append_pair("tag", &settings.call_id);
         if settings.model.ends_with("multi") {

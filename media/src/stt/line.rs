@@ -14,11 +14,38 @@ use crate::socket::{self, Dial, End, Outbox, Sink, Stream};
 
 /// A socket that lived as long was a good one: losing it is no failure in a row.
 const STABLE: Duration = Duration::from_secs(3);
-/// Ends the stream after the remaining results.
-pub const CLOSE_STREAM: &str = r#"{"type":"CloseStream"}"#;
+
+/// What is the same in all of a vendor's protocols.
+pub struct Vendor {
+    /// For logs and metrics.
+    pub name: &'static str,
+    /// The header that holds the key, and what stands before the key in it.
+    pub key_header: (&'static str, &'static str),
+    /// The answer's header that names the request in the vendor's logs.
+    pub request_id: &'static str,
+    /// Ends the stream after the remaining results.
+    pub farewell: &'static str,
+    /// What stands in the body of a refused upgrade that will always be refused.
+    pub final_code: Option<&'static str>,
+    /// What stands in the reason of a loss that another socket does not cure.
+    pub incurable: &'static [&'static str],
+}
+
+/// Deepgram; what it cannot decode it will not be able to decode on another socket.
+pub const DEEPGRAM: Vendor = Vendor {
+    name: "deepgram",
+    key_header: ("authorization", "Token "),
+    request_id: "dg-request-id",
+    farewell: r#"{"type":"CloseStream"}"#,
+    final_code: None,
+    incurable: &["DATA-0000"],
+};
 
 /// What is special about a vendor's protocol.
 pub trait Protocol: Send + 'static {
+    /// Whose it is.
+    const VENDOR: Vendor;
+
     /// Where it is dialled.
     fn url(settings: &Settings) -> Url;
 
@@ -84,15 +111,17 @@ impl Line {
             failures += 1;
             match end {
                 End::Dropped => return,
-                // The vendor cannot decode what it is sent, and will not be able to on another socket.
-                End::Lost(detail) if socket::backoff(failures).is_some() && !detail.contains("DATA-0000") => {
+                End::Lost(detail)
+                    if socket::backoff(failures).is_some()
+                        && !P::VENDOR.incurable.iter().any(|sign| detail.contains(sign)) =>
+                {
                     if lived.is_some() {
-                        metrics::counter!("trunkline_vendor_reconnects_total", "vendor" => "deepgram")
+                        metrics::counter!("trunkline_vendor_reconnects_total", "vendor" => P::VENDOR.name)
                             .increment(1);
                         self.lost = Some(detail.clone());
                     }
                     tracing::warn!(
-                        vendor = "deepgram",
+                        vendor = P::VENDOR.name,
                         call_id = self.settings.call_id,
                         detail,
                         "no transcription"
@@ -106,26 +135,28 @@ impl Line {
     }
 
     async fn try_once<P: Protocol>(&mut self, protocol: &mut P, failures: usize) -> End {
-        let (mut sink, mut stream) = match self.dial(P::url(&self.settings), failures).await {
+        let (mut sink, mut stream) = match self.dial::<P>(failures).await {
             Ok(halves) => halves,
             Err(end) => return end,
         };
         let end = protocol.converse(self, &mut sink, &mut stream).await;
         if matches!(end, End::Dropped) {
-            socket::close(sink, stream, Some(CLOSE_STREAM)).await;
+            socket::close(sink, stream, Some(P::VENDOR.farewell)).await;
         }
         end
     }
 
     /// Dials once, after the wait that so many failures call for, keeping what the caller says meanwhile.
-    async fn dial(&mut self, url: Url, failures: usize) -> Result<(Sink, Stream), End> {
+    async fn dial<P: Protocol>(&mut self, failures: usize) -> Result<(Sink, Stream), End> {
         let wait = socket::backoff(failures).unwrap_or_default();
-        let authorization = format!("Token {}", self.settings.api_key.expose());
+        let (header, before) = P::VENDOR.key_header;
+        let key = format!("{before}{}", self.settings.api_key.expose());
         let dial = Dial {
-            url,
-            headers: &[("authorization", &authorization)],
-            request_id: "dg-request-id",
+            url: P::url(&self.settings),
+            headers: &[(header, &key)],
+            request_id: P::VENDOR.request_id,
             message_bytes_max: 1 << 20,
+            final_code: P::VENDOR.final_code,
         };
         let attempt = async {
             sleep(wait).await;

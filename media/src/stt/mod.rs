@@ -10,6 +10,7 @@ pub mod deepgram;
 pub mod flux;
 mod line;
 mod replay;
+pub mod sarvam;
 
 use std::time::Duration;
 
@@ -18,11 +19,42 @@ use mesh::Pii;
 use tokio::sync::mpsc;
 use url::Url;
 
-use crate::audio::{Encoding, Format};
+use crate::audio::Format;
+
+/// Who listens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Vendor {
+    /// Deepgram: Nova, or Flux for models of that name.
+    #[default]
+    Deepgram,
+    /// Sarvam, for the languages of India.
+    Sarvam,
+}
+
+impl Vendor {
+    /// The vendor that an agent listens with; an agent that names none has the usual one.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "" | "deepgram" => Some(Self::Deepgram),
+            "sarvam" => Some(Self::Sarvam),
+            _ => None,
+        }
+    }
+
+    /// Its name in settings, keys and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deepgram => "deepgram",
+            Self::Sarvam => "sarvam",
+        }
+    }
+}
 
 /// How the call is listened to, and where.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Who listens; an adapter of one vendor does not look at it.
+    pub vendor: Vendor,
     /// The vendor's origin.
     pub base_url: Url,
     /// The tenant's key.
@@ -115,25 +147,21 @@ pub trait Transcriber: Send + Sync {
     fn open(&self, settings: Settings) -> Session;
 }
 
-/// Opens each session with the adapter of the model that its settings name.
+/// Opens each session with the adapter of the vendor and the model that its settings name.
 #[derive(Debug, Default)]
 pub struct ByModel;
 
 impl Transcriber for ByModel {
     fn open(&self, settings: Settings) -> Session {
-        if settings.model.starts_with("flux") {
-            flux::Flux.open(settings)
-        } else {
-            deepgram::Deepgram.open(settings)
+        match settings.vendor {
+            Vendor::Sarvam => sarvam::Sarvam.open(settings),
+            Vendor::Deepgram if settings.model.starts_with("flux") => flux::Flux.open(settings),
+            Vendor::Deepgram => deepgram::Deepgram.open(settings),
         }
     }
 }
 
-/// Deepgram's names of a format, for the query.
-fn deepgram_format(format: Format) -> [(&'static str, String); 2] {
-    let encoding = match format.encoding() {
-        Encoding::Mulaw => "mulaw",
-        Encoding::PcmS16le => "linear16",
-    };
-    [("encoding", encoding.to_owned()), ("sample_rate", format.sample_rate_hz().to_string())]
+/// A format in the words of the vendors' queries, which are the same.
+fn format_query(format: Format) -> [(&'static str, String); 2] {
+    [("encoding", format.encoding().name().to_owned()), ("sample_rate", format.sample_rate_hz().to_string())]
 }

@@ -177,6 +177,16 @@ impl Replay {
         }
     }
 
+    /// How much of the call's audio was sent.
+    pub fn sent(&self) -> Duration {
+        self.duration_of(self.sent_to)
+    }
+
+    /// After how much of the call's audio a finalize stands that was sent and is not answered.
+    pub fn asked(&self) -> Option<Duration> {
+        self.finalize.filter(|_| self.finalize_sent).map(|after| self.duration_of(after))
+    }
+
     /// How much of the call's audio was sent and is not settled.
     pub fn unsettled(&self) -> Duration {
         self.duration_of(self.sent_to.saturating_sub(self.settled.max(self.base)))

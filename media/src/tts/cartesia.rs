@@ -103,6 +103,7 @@ impl Worker {
             headers: &[("x-api-key", self.settings.api_key.expose()), ("cartesia-version", API_VERSION)],
             request_id: "x-request-id",
             message_bytes_max: 4 << 20,
+            final_code: None,
         };
         let attempts = async {
             let mut failures = 0;

@@ -1,6 +1,7 @@
 //! PORT: text to speech as a stream.
 
 pub mod cartesia;
+pub mod sarvam;
 
 use bytes::Bytes;
 use mesh::Pii;
@@ -19,9 +20,40 @@ pub struct Take {
     pub number: u32,
 }
 
+/// Who speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Vendor {
+    /// Cartesia.
+    #[default]
+    Cartesia,
+    /// Sarvam, for the languages of India.
+    Sarvam,
+}
+
+impl Vendor {
+    /// The vendor of an agent's voice; an agent that names none has the usual one.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "" | "cartesia" => Some(Self::Cartesia),
+            "sarvam" => Some(Self::Sarvam),
+            _ => None,
+        }
+    }
+
+    /// Its name in settings, keys and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cartesia => "cartesia",
+            Self::Sarvam => "sarvam",
+        }
+    }
+}
+
 /// How the call sounds, and where.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Who speaks; an adapter of one vendor does not look at it.
+    pub vendor: Vendor,
     /// The vendor's origin.
     pub base_url: Url,
     /// The tenant's key.
@@ -70,7 +102,7 @@ pub enum Event {
         /// Of any length.
         payload: Bytes,
     },
-    /// Word times, from the start of the take's audio.
+    /// Word times, from the start of the take's audio; estimates where the vendor gives none.
     Words {
         /// Which.
         take: Take,
@@ -109,4 +141,17 @@ pub struct Session {
 pub trait Synthesizer: Send + Sync {
     /// Opens a session at once; the socket is dialled behind it. The caller runs inside a tokio runtime.
     fn open(&self, settings: Settings) -> Session;
+}
+
+/// Opens each session with the vendor that its settings name.
+#[derive(Debug, Default)]
+pub struct ByVendor;
+
+impl Synthesizer for ByVendor {
+    fn open(&self, settings: Settings) -> Session {
+        match settings.vendor {
+            Vendor::Cartesia => cartesia::Cartesia.open(settings),
+            Vendor::Sarvam => sarvam::Sarvam.open(settings),
+        }
+    }
 }

@@ -60,6 +60,7 @@ impl Stage for Rehearsed {
 
     fn settings(&self) -> Settings {
         Settings {
+            vendor: media::stt::Vendor::Deepgram,
             base_url: self.server.base_url().parse().expect("a URL"),
             api_key: Pii::new("key".to_owned()),
             model: self.model.into(),

@@ -16,6 +16,7 @@ use crate::stage::{
 
 fn settings(server: &Raw, language: &str) -> Settings {
     Settings {
+        vendor: media::stt::Vendor::Deepgram,
         base_url: server.base_url(),
         api_key: Pii::new("secret".to_owned()),
         model: "nova-3".into(),

@@ -18,6 +18,7 @@ const CONNECTED: &str = r#"{"type":"Connected","request_id":"r","sequence_id":0}
 
 fn settings(server: &Raw, model: &str) -> Settings {
     Settings {
+        vendor: media::stt::Vendor::Deepgram,
         base_url: server.base_url(),
         api_key: Pii::new("secret".to_owned()),
         model: model.into(),

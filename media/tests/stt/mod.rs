@@ -4,6 +4,8 @@ mod deepgram;
 mod deepgram_wire;
 mod flux;
 mod flux_wire;
+mod sarvam;
+mod sarvam_wire;
 mod suite;
 
 use std::time::Duration;

@@ -2,10 +2,10 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use media::tts::{Event, Settings, Synthesizer, cartesia::Cartesia};
+use media::tts::{Event, Settings, Synthesizer, Vendor, cartesia::Cartesia};
 use mesh::Pii;
 use rehearsal::{
-    cartesia::{Fault, Server, Settings as Vendor},
+    cartesia::{Fault, Server, Settings as Rehearsal},
     faults::Faults,
     settings::Latency,
 };
@@ -22,14 +22,14 @@ fn start() -> Rehearsed {
     with(|_| ())
 }
 
-fn with(change: impl FnOnce(&mut Vendor)) -> Rehearsed {
-    let mut settings = Vendor {
+fn with(change: impl FnOnce(&mut Rehearsal)) -> Rehearsed {
+    let mut settings = Rehearsal {
         api_key: Some("key".into()),
         first_chunk: Latency::fixed_ms(20),
         pace: 20.0,
         idle: Duration::from_secs(1),
         speaker: VOICE.clone(),
-        ..Vendor::default()
+        ..Rehearsal::default()
     };
     change(&mut settings);
     let _servers = SERVERS.enter();
@@ -56,6 +56,7 @@ impl Stage for Rehearsed {
 
     fn settings(&self) -> Settings {
         Settings {
+            vendor: Vendor::Cartesia,
             base_url: self.0.base_url().parse().expect("a URL"),
             api_key: Pii::new("key".to_owned()),
             voice_id: "voice".into(),
@@ -79,6 +80,10 @@ impl Stage for Rehearsed {
 
     fn opened(&self) -> usize {
         self.count("open")
+    }
+
+    fn opened_after(&self, _cut: usize) -> usize {
+        1
     }
 
     async fn cancelled(&self, takes: usize) {

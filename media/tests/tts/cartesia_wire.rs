@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use media::tts::{Command, Event, Session, Settings, Synthesizer, Take, cartesia::Cartesia};
+use media::tts::{Command, Event, Session, Settings, Synthesizer, Take, Vendor, cartesia::Cartesia};
 use mesh::Pii;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -17,6 +17,7 @@ const CONTEXT: &str = "CA-1-1t0";
 
 fn open_at(server: &Raw) -> Session {
     Cartesia.open(Settings {
+        vendor: Vendor::Cartesia,
         base_url: server.base_url(),
         api_key: Pii::new("secret".to_owned()),
         voice_id: "voice".into(),

@@ -2,6 +2,8 @@
 
 mod cartesia;
 mod cartesia_wire;
+mod sarvam;
+mod sarvam_wire;
 mod suite;
 
 use std::time::Duration;
@@ -17,14 +19,16 @@ pub trait Stage {
     fn settings(&self) -> Settings;
     /// What happens to the takes to come, in order.
     fn next(&self, troubles: Vec<Option<Trouble>>);
-    /// How many sockets were opened so far.
+    /// How many sockets were spoken on so far.
     fn opened(&self) -> usize;
+    /// How many these should be once so many takes were cut short while another was said or was to be said.
+    fn opened_after(&self, cut: usize) -> usize;
     /// Returns when so many takes were cancelled.
     async fn cancelled(&self, takes: usize);
     /// Returns when so many sockets were closed by the client in good order.
     async fn closed_in_good_order(&self, sockets: usize);
-    /// Returns when so many sockets were closed because nothing happened on them; a fraction of a second after the last
-    /// take.
+    /// Returns when the sockets, so many of them spoken on, were closed because nothing happened on them; a fraction of a
+    /// second after the last take.
     async fn closed_for_idleness(&self, sockets: usize);
     /// No further socket is accepted.
     fn refuse_all(&self) -> Settings;

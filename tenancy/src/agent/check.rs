@@ -9,8 +9,8 @@ use proto::tenancy::v1 as wire;
 use super::{Document, Line, Model, Phrases, Turn, Voice};
 use crate::{seed, wire::Wrong};
 
-const VOICE_VENDORS: &[&str] = &["cartesia"];
-const LISTENING_VENDORS: &[&str] = &["deepgram"];
+const VOICE_VENDORS: &[&str] = &["cartesia", "sarvam"];
+const LISTENING_VENDORS: &[&str] = &["deepgram", "sarvam"];
 const TOOLS: &[&str] = &["end_call", "search_knowledge"];
 /// What the vendors of both directions speak; a region may follow, `en-IN`.
 const LANGUAGES: &[&str] = &["de", "en", "es", "fr", "hi", "it", "ja", "nl", "pt", "ru"];
@@ -78,7 +78,8 @@ impl Check {
             }
         }
         let listening = agent.listening.unwrap_or_default();
-        self.one_of("listening.vendor", &or(listening.vendor, "deepgram".into()), LISTENING_VENDORS);
+        let listening_vendor = or(listening.vendor, "deepgram".into());
+        self.one_of("listening.vendor", &listening_vendor, LISTENING_VENDORS);
         self.text("listening.model", &listening.model, 0, NAME_MAX_BYTES);
         Document {
             display_name: agent.display_name,
@@ -97,6 +98,7 @@ impl Check {
                 Some(phrases) => self.phrases(phrases),
                 None => default.phrases,
             },
+            listening_vendor,
             listening_model: listening.model,
             call_duration_s_max: self
                 .duration("call_duration_max", agent.call_duration_max)

@@ -29,6 +29,9 @@ pub struct Document {
     pub apology: String,
     #[serde(default)]
     pub phrases: Phrases,
+    /// Who listens; empty: Deepgram.
+    #[serde(default)]
+    pub listening_vendor: String,
     /// The vendor's model; empty: the node's.
     #[serde(default)]
     pub listening_model: String,
@@ -284,7 +287,12 @@ impl Document {
                 duration_warning_before: duration(self.phrases.duration_warning_before_ms),
                 uninterruptible: lines(&self.phrases.uninterruptible),
             }),
-            listening: Some(wire::Listening { vendor: "deepgram".into(), model: self.listening_model }),
+            listening: Some(wire::Listening {
+                vendor: Some(self.listening_vendor)
+                    .filter(|vendor| !vendor.is_empty())
+                    .unwrap_or_else(|| "deepgram".into()),
+                model: self.listening_model,
+            }),
             call_duration_max: self.call_duration_s_max.and_then(|s| duration(s * 1000)),
             ..wire::Agent::default()
         }

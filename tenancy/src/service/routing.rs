@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The vendors that the contract knows.
-const VENDORS: [&str; 4] = ["anthropic", "cartesia", "deepgram", "voyage"];
+const VENDORS: [&str; 5] = ["anthropic", "cartesia", "deepgram", "sarvam", "voyage"];
 
 /// The look-ups of a call at its admission.
 #[derive(Clone)]

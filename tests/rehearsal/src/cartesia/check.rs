@@ -1,6 +1,5 @@
 //! What a client must send.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
@@ -8,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::failure::{Failure, Version};
-use crate::speech::{Voice, mulaw};
+use crate::speech::{Voice, mulaw, wav};
 
 /// What may stand in the query.
 #[derive(Deserialize)]
@@ -94,21 +93,11 @@ impl Format {
         if !self.wav {
             return ("application/octet-stream", audio);
         }
-        let (tag, width) = if self.encoding == Encoding::MuLaw { (7u16, 1u16) } else { (1, 2) };
-        let length = audio.len() as u32;
-        let mut wav = b"RIFF".to_vec();
-        wav.extend((36 + length).to_le_bytes());
-        wav.extend(b"WAVEfmt \x10\0\0\0");
-        wav.extend(tag.to_le_bytes());
-        wav.extend(1u16.to_le_bytes());
-        wav.extend(self.sample_rate_hz.to_le_bytes());
-        wav.extend((self.sample_rate_hz * u32::from(width)).to_le_bytes());
-        wav.extend(width.to_le_bytes());
-        wav.extend((width * 8).to_le_bytes());
-        wav.extend(b"data");
-        wav.extend(length.to_le_bytes());
-        wav.extend(audio);
-        ("audio/wav", wav)
+        let (format, width) =
+            if self.encoding == Encoding::MuLaw { (wav::MULAW, 1) } else { (wav::LINEAR, 2) };
+        let mut file = wav::header(format, self.sample_rate_hz, width, audio.len() as u32);
+        file.extend(audio);
+        ("audio/wav", file)
     }
 }
 
@@ -270,8 +259,5 @@ fn voice(fields: &Map<String, Value>, version: Version) -> Result<Voice, Failure
         };
     let speed = between("speed", 0.6, 1.5)?;
     between("volume", 0.5, 2.0)?;
-    let mut hasher = DefaultHasher::new();
-    id.hash(&mut hasher);
-    let pitch = 35 + (hasher.finish() % 30) as u8;
-    Ok(Voice { name: name.to_owned(), words_per_minute: (170.0 * speed) as u16, pitch })
+    Ok(Voice::of(name, id, speed))
 }

@@ -13,10 +13,11 @@ use tokio::task::JoinHandle;
 use super::buffer::{Buffer, Job};
 use super::check::{self, Format, Input};
 use super::failure::{Failure, Version};
-use super::socket::{Outgoing, event};
+use super::socket::event;
 use super::{Fault, Shared};
 use crate::clock;
 use crate::loopback::Connection;
+use crate::outgoing::Outgoing;
 use crate::speech::{self, Speech, Voice, Word};
 
 /// A context that has nothing to say ends so long after its last audio.

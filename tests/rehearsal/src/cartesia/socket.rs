@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket};
-use futures_util::stream::SplitSink;
-use futures_util::{SinkExt, StreamExt};
+use axum::extract::ws::{Message as Frame, WebSocket};
+use futures_util::StreamExt;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
@@ -17,6 +16,7 @@ use super::{OpenSocket, Shared};
 use crate::clock;
 use crate::events::Event;
 use crate::loopback::Connection;
+use crate::outgoing::{self, Outgoing};
 
 /// Events that wait for a slow reader; after that its contexts wait.
 const QUEUED: usize = 64;
@@ -36,12 +36,6 @@ pub(super) struct Socket {
     pub(super) open: OpenSocket,
 }
 
-/// What goes out.
-pub(super) enum Outgoing {
-    Event(Value),
-    Close(u16, &'static str),
-}
-
 struct Known {
     /// Closed once the context has ended.
     commands: mpsc::Sender<Command>,
@@ -52,7 +46,7 @@ impl Socket {
     pub(super) async fn run(self, websocket: WebSocket) {
         let (sink, mut frames) = websocket.split();
         let (events, queue) = mpsc::channel(QUEUED);
-        let writer = tokio::spawn(write(sink, queue));
+        let writer = tokio::spawn(outgoing::write(sink, queue));
         let mut known: HashMap<String, Known> = HashMap::new();
         let mut idle_at = clock::now() + self.server.idle;
         let reason = loop {
@@ -178,19 +172,4 @@ impl Socket {
 pub(super) fn event(connection: u64, name: &'static str, context: &str) -> Event {
     let call = context.rsplit_once('-').map(|(call, _)| call);
     Event::new("cartesia", connection, name).call(call).with("context", context)
-}
-
-async fn write(mut sink: SplitSink<WebSocket, Frame>, mut queue: mpsc::Receiver<Outgoing>) {
-    while let Some(outgoing) = queue.recv().await {
-        let sent = match outgoing {
-            Outgoing::Event(event) => sink.send(Frame::Text(event.to_string().into())).await,
-            Outgoing::Close(code, reason) => {
-                let _ = sink.send(Frame::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
-                return;
-            }
-        };
-        if sent.is_err() {
-            return;
-        }
-    }
 }

@@ -5,8 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::hearing::Transcript;
 use super::params::Params;
+use crate::hearing::Transcript;
 use crate::recordings::{Heard, SAMPLE_RATE_HZ};
 
 /// Samples as the vendor states times: seconds with three decimals.

@@ -4,12 +4,9 @@
 //! writes down the known recordings that it recognises in it; other sound gives empty transcripts. Everything follows
 //! the time of the audio, as with the vendor; settings only add to it how long the vendor takes.
 
-mod decode;
 mod flux;
-mod hearing;
 mod message;
 mod nova;
-mod pace;
 mod params;
 mod refusal;
 mod session;

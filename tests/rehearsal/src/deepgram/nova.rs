@@ -8,11 +8,11 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Fault;
-use super::hearing::{Hearing, Output, Transcript};
 use super::message;
 use super::params::Params;
 use super::session::{Dialect, Effect, Say, event};
 use crate::events::Event;
+use crate::hearing::{Hearing, Output, Transcript};
 use crate::recordings::Library;
 use crate::settings::Dice;
 
@@ -39,7 +39,7 @@ impl Nova {
         opened: SystemTime,
     ) -> Self {
         Self {
-            hearing: Hearing::new(&params, library),
+            hearing: Hearing::new(&params.hearing(), library),
             digest: Sha256::new(),
             received: 0,
             empty_finals: false,

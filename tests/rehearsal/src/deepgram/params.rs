@@ -1,6 +1,7 @@
 //! The query of `/v1/listen`, checked as the vendor checks it.
 
-use super::decode::Encoding;
+use crate::hearing::Options;
+use crate::hearing::decode::Encoding;
 
 /// Names whose value is `true` or `false`.
 const FLAGS: &[&str] = &[
@@ -75,6 +76,16 @@ impl Params {
         params.check_model(keyterm_tokens, keywords, hints)?;
         params.check_utterance_end()?;
         Ok(params)
+    }
+
+    /// What of it changes how a call is heard.
+    pub(super) fn hearing(&self) -> Options {
+        Options {
+            interim_results: self.interim_results,
+            vad_events: self.vad_events,
+            endpointing_ms: self.endpointing_ms,
+            utterance_end_ms: self.utterance_end_ms,
+        }
     }
 
     fn set_flag(&mut self, name: &str, value: &str) -> Result<(), String> {

@@ -11,12 +11,12 @@ use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 use uuid::Uuid;
 
-use super::decode::{Decoder, Encoding};
 use super::message;
-use super::pace::Pace;
 use super::{Fault, Shared, VENDOR};
 use crate::clock;
 use crate::events::{Event, micros};
+use crate::hearing::decode::{Decoder, Encoding};
+use crate::hearing::pace::Pace;
 use crate::loopback::Connection;
 use crate::recordings::SAMPLE_RATE_HZ;
 

@@ -4,8 +4,10 @@ mod espeak;
 pub mod mulaw;
 mod resample;
 pub(crate) mod timing;
+pub(crate) mod wav;
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -25,6 +27,16 @@ pub struct Voice {
     pub words_per_minute: u16,
     /// 0 to 99, 50 is the usual.
     pub pitch: u8,
+}
+
+impl Voice {
+    /// A voice of espeak-ng for a vendor's voice: the same id always has the same pitch. `speed` 1.0 is the usual.
+    pub(crate) fn of(name: &str, id: &str, speed: f64) -> Self {
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        let pitch = 35 + (hasher.finish() % 30) as u8;
+        Self { name: name.to_owned(), words_per_minute: (170.0 * speed) as u16, pitch }
+    }
 }
 
 impl Default for Voice {

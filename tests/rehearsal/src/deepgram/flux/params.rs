@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Value, json};
 
-use super::super::decode::Encoding;
+use crate::hearing::decode::Encoding;
 
 const EOT_THRESHOLD: RangeInclusive<f64> = 0.5..=1.0;
 const EAGER_EOT_THRESHOLD: RangeInclusive<f64> = 0.3..=0.9;

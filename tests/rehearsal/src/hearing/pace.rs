@@ -8,7 +8,7 @@ const BURST: Duration = Duration::from_secs(1);
 
 /// Judges how fast one connection is fed.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     /// Audio that is ahead of what time allowed.
     ahead: Duration,
     at: Instant,
@@ -16,12 +16,12 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self { ahead: Duration::ZERO, at: now, violated: false }
     }
 
     /// Some audio came. Returns by how much it is ahead when a violation begins here.
-    pub(super) fn took(&mut self, audio: Duration, now: Instant) -> Option<Duration> {
+    pub(crate) fn took(&mut self, audio: Duration, now: Instant) -> Option<Duration> {
         let allowed = now.saturating_duration_since(self.at).mul_f64(FACTOR);
         self.at = now;
         self.ahead = self.ahead.saturating_sub(allowed) + audio;

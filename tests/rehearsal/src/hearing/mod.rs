@@ -1,8 +1,10 @@
-//! CORE: from the sound of a call to transcripts, by the time of the audio alone.
+//! CORE: from the sound of a call to transcripts, by the time of the audio alone; what the rehearsed recognisers share.
+
+pub(crate) mod decode;
+pub(crate) mod pace;
 
 use std::sync::Arc;
 
-use super::params::Params;
 use crate::recordings::{FRAME, Heard, Library, Recognizer, Voice};
 
 const MS: u64 = 8;
@@ -24,24 +26,35 @@ const RESTART: u64 = 500 * MS;
 
 /// A span of the audio and the words in it; positions in samples at 8 kHz since the opening of the socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Transcript {
-    pub(super) start: u64,
-    pub(super) end: u64,
-    pub(super) words: Vec<Heard>,
-    pub(super) is_final: bool,
-    pub(super) speech_final: bool,
-    pub(super) from_finalize: bool,
+pub(crate) struct Transcript {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) words: Vec<Heard>,
+    pub(crate) is_final: bool,
+    pub(crate) speech_final: bool,
+    pub(crate) from_finalize: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Output {
+pub(crate) enum Output {
     Transcript(Transcript),
     SpeechStarted { at: u64 },
     UtteranceEnd { last_word_end: u64 },
 }
 
+/// What a client can choose. Times in milliseconds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) interim_results: bool,
+    pub(crate) vad_events: bool,
+    /// Silence that ends speech.
+    pub(crate) endpointing_ms: Option<u64>,
+    /// A gap after the last word that ends an utterance.
+    pub(crate) utterance_end_ms: Option<u64>,
+}
+
 /// The state of one connection's transcription.
-pub(super) struct Hearing {
+pub(crate) struct Hearing {
     interim_results: bool,
     vad_events: bool,
     endpointing: Option<u64>,
@@ -71,12 +84,12 @@ pub(super) struct Hearing {
 }
 
 impl Hearing {
-    pub(super) fn new(params: &Params, library: Arc<Library>) -> Self {
+    pub(crate) fn new(options: &Options, library: Arc<Library>) -> Self {
         Self {
-            interim_results: params.interim_results,
-            vad_events: params.vad_events,
-            endpointing: params.endpointing_ms.map(|ms| ms * MS),
-            utterance_end: params.utterance_end_ms.map(|ms| ms * MS),
+            interim_results: options.interim_results,
+            vad_events: options.vad_events,
+            endpointing: options.endpointing_ms.map(|ms| ms * MS),
+            utterance_end: options.utterance_end_ms.map(|ms| ms * MS),
             recognizer: Recognizer::new(library),
             voice: Voice::new(),
             partial: Vec::with_capacity(FRAME),
@@ -95,7 +108,7 @@ impl Hearing {
     }
 
     /// Hears the next samples, any number of them, and says what follows from each of their frames.
-    pub(super) fn hear(&mut self, samples: &[i16]) -> Vec<Output> {
+    pub(crate) fn hear(&mut self, samples: &[i16]) -> Vec<Output> {
         self.partial.extend_from_slice(samples);
         let sound = std::mem::take(&mut self.partial);
         let mut frames = sound.chunks_exact(FRAME);
@@ -105,13 +118,13 @@ impl Hearing {
     }
 
     /// Settles what was heard, because the client asks for it.
-    pub(super) fn finalize(&mut self) -> Transcript {
+    pub(crate) fn finalize(&mut self) -> Transcript {
         let words = self.pending();
         self.settle(self.position, words, false, true)
     }
 
     /// Settles what was heard, because no more comes. `None` when nothing is left.
-    pub(super) fn finish(&mut self) -> Option<Transcript> {
+    pub(crate) fn finish(&mut self) -> Option<Transcript> {
         (self.pending_len() > 0).then(|| {
             let words = self.pending();
             self.settle(self.position, words, self.open, false)
@@ -119,17 +132,17 @@ impl Hearing {
     }
 
     /// How much audio is not settled, in samples.
-    pub(super) fn pending_len(&self) -> u64 {
+    pub(crate) fn pending_len(&self) -> u64 {
         self.position - self.settled
     }
 
     /// What was heard so far, in samples.
-    pub(super) fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
     /// Where the last speech ended, in samples.
-    pub(super) fn speech_end(&self) -> u64 {
+    pub(crate) fn speech_end(&self) -> u64 {
         self.voiced_until
     }
 
@@ -251,8 +264,9 @@ mod tests {
     use super::*;
     use crate::recordings::tests::prompts;
 
-    fn hearing(query: &str) -> Hearing {
-        Hearing::new(&Params::parse(query).expect("valid"), prompts())
+    fn hearing(endpointing_ms: Option<u64>, interim_results: bool, utterance_end_ms: Option<u64>) -> Hearing {
+        let options = Options { interim_results, vad_events: false, endpointing_ms, utterance_end_ms };
+        Hearing::new(&options, prompts())
     }
 
     fn prompt(name: &str) -> Vec<i16> {
@@ -280,7 +294,7 @@ mod tests {
 
     #[test]
     fn long_speech_is_settled_in_pieces_that_add_up() {
-        let mut hearing = hearing("endpointing=1000&interim_results=true");
+        let mut hearing = hearing(Some(1000), true, None);
         let outputs = hearing.hear(&[prompt("queue-periodic-announce"), silence(1500)].concat());
         let all = transcripts(&outputs);
         let finals: Vec<&Transcript> = all.iter().copied().filter(|one| one.is_final).collect();
@@ -301,7 +315,7 @@ mod tests {
             .samples()
             .map(|sample| sample.expect("16 bit"))
             .collect();
-        let mut hearing = hearing("endpointing=300");
+        let mut hearing = hearing(Some(300), false, None);
         let outputs = hearing.hear(&[samples, silence(400)].concat());
         let all = transcripts(&outputs);
         assert!(all.iter().any(|one| one.speech_final) && all.iter().all(|one| one.is_final));
@@ -310,7 +324,7 @@ mod tests {
 
     #[test]
     fn silence_is_settled_without_words() {
-        let outputs = hearing("endpointing=300").hear(&silence(11_000));
+        let outputs = hearing(Some(300), false, None).hear(&silence(11_000));
         let all = transcripts(&outputs);
         assert_eq!(all.len(), 2);
         assert!(all.iter().all(|one| one.is_final && one.words.is_empty()));
@@ -321,7 +335,7 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(3);
         let sound = [prompt("pls-hold-while-try"), silence(3000)].concat();
         let noisy: Vec<i16> = sound.iter().map(|sample| sample + rng.random_range(-400..400i16)).collect();
-        let outputs = hearing("endpointing=300&interim_results=true&utterance_end_ms=1000").hear(&noisy);
+        let outputs = hearing(Some(300), true, Some(1000)).hear(&noisy);
         let all = transcripts(&outputs);
         assert!(all.iter().all(|one| !one.speech_final), "noise keeps endpointing from firing");
         let ended = outputs.iter().position(|output| matches!(output, Output::UtteranceEnd { .. }));
@@ -335,7 +349,7 @@ mod tests {
 
     #[test]
     fn without_endpointing_no_silence_ends_speech() {
-        let mut hearing = hearing("endpointing=false");
+        let mut hearing = hearing(None, false, None);
         let outputs = hearing.hear(&[prompt("vm-goodbye"), silence(2000)].concat());
         assert!(transcripts(&outputs).iter().all(|one| !one.speech_final));
         assert_eq!(text(hearing.finish().as_ref()), "Goodbye.");
@@ -343,7 +357,7 @@ mod tests {
 
     #[test]
     fn the_shortest_endpointing_loses_no_word() {
-        let mut hearing = hearing("");
+        let mut hearing = hearing(Some(10), false, None);
         let outputs =
             hearing.hear(&[silence(333), prompt("digits/8"), silence(400), prompt("vm-no")].concat());
         let last = hearing.finish();

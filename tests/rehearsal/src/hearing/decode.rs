@@ -4,7 +4,7 @@ use crate::speech::mulaw;
 
 /// How the audio messages are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub(crate) enum Encoding {
     Mulaw,
     /// Little-endian, at 8 kHz.
     Linear8k,
@@ -15,7 +15,7 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
-    pub(super) fn parse(encoding: Option<&str>, sample_rate_hz: Option<u32>) -> Result<Option<Self>, String> {
+    pub(crate) fn parse(encoding: Option<&str>, sample_rate_hz: Option<u32>) -> Result<Option<Self>, String> {
         let Some(encoding) = encoding else { return Ok(None) };
         let Some(rate) = sample_rate_hz else {
             return Err("sample_rate: raw audio needs it beside encoding".to_owned());
@@ -33,21 +33,21 @@ impl Encoding {
 
 /// The audio is not what was declared.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Undecodable;
+pub(crate) struct Undecodable;
 
 #[derive(Debug)]
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     encoding: Option<Encoding>,
     /// The last samples at a higher rate, for the filter before all but some are dropped.
     rest: Vec<i16>,
 }
 
 impl Decoder {
-    pub(super) fn new(encoding: Option<Encoding>) -> Self {
+    pub(crate) fn new(encoding: Option<Encoding>) -> Self {
         Self { encoding, rest: Vec::new() }
     }
 
-    pub(super) fn decode(&mut self, audio: &[u8]) -> Result<Vec<i16>, Undecodable> {
+    pub(crate) fn decode(&mut self, audio: &[u8]) -> Result<Vec<i16>, Undecodable> {
         match self.encoding.ok_or(Undecodable)? {
             Encoding::Mulaw => Ok(mulaw::decode_all(audio)),
             Encoding::Linear8k => linear(audio),

@@ -1,0 +1,169 @@
+//! CORE: the utterances of one socket, and whether a finalize is answered.
+//!
+//! The vendor takes no finalize: it settles an utterance when it has heard silence for a while, and says nothing about
+//! silence. So silence is sent where a finalize is due, and where the vendor has nothing to settle that is found out by
+//! waiting, for a pong and for a start of speech that does not come.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+/// The vendor hears speech this long after its sound at the latest.
+const START_DELAY_MAX: Duration = Duration::from_millis(600);
+/// A final transcript comes within this time of the finalize, or the socket is dead.
+const FINAL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What one socket has said and owes.
+#[derive(Debug, Default)]
+pub struct Utterances {
+    /// Those that have begun and are not settled.
+    open: BTreeSet<i64>,
+    /// The last one is over as the vendor hears it.
+    ended: bool,
+    asked: Option<Asked>,
+    /// Until when the final transcript of a finished utterance must come.
+    final_by: Option<Instant>,
+}
+
+/// A finalize that was sent.
+#[derive(Debug)]
+struct Asked {
+    at: Instant,
+    /// The vendor has answered since.
+    ponged: bool,
+    /// What was said before it may still have to be heard.
+    recent: bool,
+}
+
+impl Utterances {
+    /// The vendor hears somebody.
+    pub fn started(&mut self, utterance: i64) {
+        self.open.insert(utterance);
+        self.ended = false;
+    }
+
+    /// The vendor hears nobody any more.
+    pub fn ended(&mut self, now: Instant) {
+        self.ended = true;
+        self.final_by.get_or_insert(now + FINAL_TIMEOUT);
+    }
+
+    /// An utterance is settled. True if nothing said before is open, so that a finalize is answered.
+    pub fn settled(&mut self, utterance: i64) -> bool {
+        self.open.retain(|open| *open > utterance);
+        let all = self.open.is_empty();
+        if all {
+            self.asked = None;
+            self.final_by = None;
+        }
+        all
+    }
+
+    /// A finalize was sent; `unheard` is how much audio before it belongs to no settled utterance. True if silence must
+    /// follow, for the vendor to settle what it hears.
+    pub fn ask(&mut self, unheard: Duration, now: Instant) -> bool {
+        self.asked = Some(Asked { at: now, ponged: false, recent: unheard > START_DELAY_MAX });
+        self.open.is_empty() || !self.ended
+    }
+
+    /// The vendor is there.
+    pub fn ponged(&mut self) {
+        if let Some(asked) = &mut self.asked {
+            asked.ponged = true;
+        }
+    }
+
+    /// True if nobody is heard and nothing is owed.
+    pub fn is_idle(&self) -> bool {
+        self.open.is_empty() && self.asked.is_none()
+    }
+
+    /// True if a finalize is answered because there is nothing to settle. Told once.
+    pub fn is_nothing_left(&mut self, now: Instant) -> bool {
+        let nothing = self.quiet_at().is_some_and(|at| at <= now);
+        if nothing {
+            self.asked = None;
+        }
+        nothing
+    }
+
+    /// When [`Utterances::is_nothing_left`] may have changed without a message.
+    pub fn quiet_at(&self) -> Option<Instant> {
+        let asked = self.asked.as_ref().filter(|asked| asked.ponged && self.open.is_empty())?;
+        Some(if asked.recent { asked.at + START_DELAY_MAX } else { asked.at })
+    }
+
+    /// When the vendor must have said more, or it is dead.
+    pub fn answer_by(&self) -> Option<Instant> {
+        let asked = self.asked.as_ref().map(|asked| asked.at + FINAL_TIMEOUT);
+        asked.into_iter().chain(self.final_by).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[expect(clippy::disallowed_methods, reason = "an arbitrary origin for virtual time")]
+    fn origin() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn a_finalize_in_speech_waits_for_its_final() {
+        let (t, mut utterances) = (origin(), Utterances::default());
+        utterances.started(0);
+        assert!(utterances.ask(1000 * MS, t), "the vendor must hear silence");
+        utterances.ponged();
+        assert!(!utterances.is_nothing_left(t + 5000 * MS));
+        assert_eq!(utterances.answer_by(), Some(t + FINAL_TIMEOUT));
+        utterances.ended(t + 10 * MS);
+        assert!(utterances.settled(0));
+        assert_eq!((utterances.answer_by(), utterances.quiet_at()), (None, None));
+    }
+
+    #[test]
+    fn a_finalize_after_the_end_needs_no_silence() {
+        let (t, mut utterances) = (origin(), Utterances::default());
+        utterances.started(0);
+        utterances.ended(t);
+        assert!(!utterances.ask(1000 * MS, t + 100 * MS));
+    }
+
+    #[test]
+    fn where_nothing_is_heard_a_pong_and_a_wait_answer() {
+        let (t, mut utterances) = (origin(), Utterances::default());
+        assert!(utterances.ask(1000 * MS, t));
+        assert!(!utterances.is_nothing_left(t + 1000 * MS), "nobody says that the vendor is there");
+        utterances.ponged();
+        assert!(!utterances.is_nothing_left(t + 599 * MS));
+        assert!(utterances.is_nothing_left(t + 600 * MS));
+        assert!(!utterances.is_nothing_left(t + 700 * MS), "told once");
+        utterances.ask(300 * MS, t + 800 * MS);
+        utterances.ponged();
+        assert!(utterances.is_nothing_left(t + 800 * MS), "what was settled a moment ago was all");
+    }
+
+    #[test]
+    fn a_new_utterance_keeps_the_finalize_open() {
+        let (t, mut utterances) = (origin(), Utterances::default());
+        utterances.started(0);
+        utterances.ended(t);
+        utterances.started(1);
+        assert!(utterances.ask(1000 * MS, t));
+        assert!(!utterances.settled(0));
+        assert!(utterances.settled(1));
+    }
+
+    #[test]
+    fn an_end_without_a_final_is_a_dead_socket() {
+        let (t, mut utterances) = (origin(), Utterances::default());
+        utterances.started(0);
+        assert_eq!(utterances.answer_by(), None, "speech may be long");
+        utterances.ended(t);
+        assert_eq!(utterances.answer_by(), Some(t + FINAL_TIMEOUT));
+    }
+}

@@ -1,0 +1,2 @@
+mod stt;
+mod tts;
