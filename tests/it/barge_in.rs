@@ -30,7 +30,7 @@ pub fn trials() -> Vec<Trial> {
         trial("barge_in::the_model_knows_nearly_what_was_heard_of_sarvam", || async {
             let voice = json!({"vendor": "sarvam", "voice_id": "ritu", "model": "bulbul:v3"});
             let agent = json!({"voice": voice, "listening_vendor": "sarvam"});
-            heard(Sandbox::with_agent(Shape::Together, agent).await, 2).await;
+            heard(Sandbox::with_agent(Shape::Together, agent, |_| {}).await, 2).await;
         }),
     ]
 }

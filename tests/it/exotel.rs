@@ -29,7 +29,8 @@ pub fn trials() -> Vec<Trial> {
 }
 
 impl Sandbox {
-    async fn over_exotel(&self, settings: Settings, steps: Vec<Step>) -> Finished {
+    /// Places a call over Exotel and waits for its end.
+    pub async fn over_exotel(&self, settings: Settings, steps: Vec<Step>) -> Finished {
         self.finish(Placed::new(exotel_plan(&self.layout.http, settings, steps))).await
     }
 }

@@ -67,8 +67,13 @@ impl Sandbox {
     }
 
     /// The same, with the demo's agent changed by this JSON merge patch of its stored document.
-    pub async fn with_agent(shape: Shape, patch: serde_json::Value) -> Self {
-        let (config, rehearsal, data) = prepared();
+    pub async fn with_agent(
+        shape: Shape,
+        patch: serde_json::Value,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let (mut config, rehearsal, data) = prepared();
+        change(&mut config);
         let seeding =
             layout::together(config.clone()).await.unwrap_or_else(|exit| panic!("{}", exit.message));
         seeding.stop().await;

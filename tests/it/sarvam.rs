@@ -3,11 +3,13 @@
 use libtest_mimic::Trial;
 use proto::types::v1::{EndReason, VendorFault, call_event::Event};
 use rehearsal::{
+    exotel,
     recordings::Library,
     speech::{Speaker, Voice},
     twilio::{Line, Step, When},
 };
-use serde_json::json;
+use serde_json::{Value, json};
+use trunkline::Config;
 
 use crate::{
     caller::{prompt, quiet},
@@ -24,6 +26,8 @@ const WORDS_OFF_MAX: usize = 2;
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("sarvam::a_call_in_hindi_with_a_barge_in", hindi),
+        trial("sarvam::answers_on_exotel_at_16_khz", || over_exotel(16_000)),
+        trial("sarvam::answers_on_exotel_at_24_khz", || over_exotel(24_000)),
         trial("sarvam::an_unknown_vendor_is_refused_by_name", unknown_vendor),
     ]
 }
@@ -36,14 +40,17 @@ async fn line(library: &Library, text: &str, when: When) -> Step {
     Step::Say(Line { name: text.into(), samples: speech.samples.clone().into(), when })
 }
 
-async fn hindi() {
-    let agent = json!({
+fn agent() -> Value {
+    json!({
         "language": "hi-IN",
         "greeting": GREETING,
         "voice": {"vendor": "sarvam", "voice_id": "priya", "model": "bulbul:v3"},
         "listening_vendor": "sarvam",
-    });
-    let sandbox = Sandbox::with_agent(Shape::Together, agent).await;
+    })
+}
+
+async fn hindi() {
+    let sandbox = Sandbox::with_agent(Shape::Together, agent(), |_| {}).await;
     let library = &sandbox.rehearsal.library;
     let patient = sandbox.call(vec![prompt(library, "vm-goodbye", quiet())]).await;
     patient.assert_ended_by_us(EndReason::AgentHangup);
@@ -77,8 +84,27 @@ async fn hindi() {
     sandbox.layout.stop().await;
 }
 
+/// The same agent, in linear samples; the vendor transcribes nothing at 24 kHz.
+async fn over_exotel(sample_rate_hz: u32) {
+    let change = |config: &mut Config| config.exotel.sample_rate_hz = sample_rate_hz;
+    let sandbox = Sandbox::with_agent(Shape::Together, agent(), change).await;
+    let library = &sandbox.rehearsal.library;
+    let steps = vec![
+        line(library, INTERRUPTION, quiet()).await,
+        prompt(library, "vm-goodbye", When::AgentQuiet { ms: 1_500 }),
+    ];
+    let call = sandbox.over_exotel(exotel::Settings::default(), steps).await;
+    call.assert_ended_by_us(EndReason::AgentHangup);
+    let transcript = call.transcript();
+    assert!(transcript.contains(&format!("agent: {GREETING}")), "{transcript:#?}");
+    assert!(transcript.contains(&format!("caller: {INTERRUPTION}")), "{transcript:#?}");
+    assert_eq!(call.faults(), Vec::<&VendorFault>::new());
+    sandbox.layout.stop().await;
+}
+
 async fn unknown_vendor() {
-    let sandbox = Sandbox::with_agent(Shape::Together, json!({"voice": {"vendor": "acme"}})).await;
+    let acme = json!({"voice": {"vendor": "acme"}});
+    let sandbox = Sandbox::with_agent(Shape::Together, acme, |_| {}).await;
     let call = sandbox.call(Vec::new()).await;
     call.assert_ended_by_us(EndReason::Internal);
     assert!(call.heard.is_empty());
