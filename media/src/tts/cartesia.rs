@@ -27,17 +27,10 @@ pub struct Cartesia;
 
 impl Synthesizer for Cartesia {
     fn open(&self, settings: Settings) -> Session {
-        let (commands, command_rx) = mpsc::channel(64);
-        let (event_tx, events) = mpsc::channel(64);
-        let worker = Worker {
-            takes: Takes::new(&settings),
-            settings,
-            commands: command_rx,
-            outbox: Outbox::new(event_tx),
-            answer_by: None,
-        };
+        let (session, commands, outbox) = Session::new();
+        let worker = Worker { takes: Takes::new(&settings), settings, commands, outbox, answer_by: None };
         tokio::spawn(worker.run());
-        Session { commands, events }
+        session
     }
 }
 

@@ -8,8 +8,8 @@ use mesh::Pii;
 use tokio::sync::mpsc;
 use url::Url;
 
-use crate::audio::Format;
 pub use crate::playout::heard::Word;
+use crate::{audio::Format, socket::Outbox};
 
 /// One attempt at speaking an epoch's text; a synthesis that breaks off is taken again with the next number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -135,6 +135,15 @@ pub struct Session {
     pub commands: mpsc::Sender<Command>,
     /// At most 64 events wait: beyond that the vendor's socket is not read, which is the back-pressure.
     pub events: mpsc::Receiver<Event>,
+}
+
+impl Session {
+    /// A session, and the adapter's ends of its channels.
+    fn new() -> (Self, mpsc::Receiver<Command>, Outbox<Event>) {
+        let (commands, command_rx) = mpsc::channel(64);
+        let (event_tx, events) = mpsc::channel(64);
+        (Self { commands, events }, command_rx, Outbox::new(event_tx))
+    }
 }
 
 /// Opens synthesis sessions.

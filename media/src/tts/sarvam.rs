@@ -37,20 +37,19 @@ pub struct Sarvam;
 
 impl Synthesizer for Sarvam {
     fn open(&self, settings: Settings) -> Session {
-        let (commands, command_rx) = mpsc::channel(64);
-        let (event_tx, events) = mpsc::channel(64);
+        let (session, commands, outbox) = Session::new();
         let worker = Worker {
             takes: Takes::new(&settings),
             settings,
-            commands: command_rx,
-            outbox: Outbox::new(event_tx),
+            commands,
+            outbox,
             lines: Vec::new(),
             opened: 0,
             dialling: None,
             failures: 0,
         };
         tokio::spawn(worker.run());
-        Session { commands, events }
+        session
     }
 }
 

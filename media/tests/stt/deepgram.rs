@@ -1,9 +1,6 @@
 //! The adapter of Deepgram Nova against its rehearsal.
 
-use std::{
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::time::Duration;
 
 use media::stt::{ByModel, Settings, Transcriber};
 use mesh::Pii;
@@ -11,15 +8,10 @@ use rehearsal::{
     deepgram::{Fault, Server, Settings as Vendor},
     events::EventLog,
     faults::Faults,
-    recordings::{Library, PROMPTS_FOLDER},
 };
 
-use super::{Caller, Line, Stage, Trouble, suite::suite};
+use super::{Caller, LIBRARY, Stage, Trouble, suite::suite};
 use crate::stage::{SERVERS, wait_for};
-
-pub static LIBRARY: LazyLock<Arc<Library>> = LazyLock::new(|| {
-    Arc::new(Library::with_prompts(PROMPTS_FOLDER.as_ref()).expect("the prompts are there"))
-});
 
 /// A rehearsal, and the model that is asked for.
 pub struct Rehearsed {
@@ -70,13 +62,8 @@ impl Stage for Rehearsed {
         }
     }
 
-    fn recording(&self, line: Line) -> (Vec<i16>, String) {
-        let name = match line {
-            Line::Short => "conf-full",
-            Line::Long => "queue-periodic-announce",
-        };
-        let recording = LIBRARY.get(name).expect("it is in the list");
-        (recording.samples.clone(), recording.text.clone())
+    fn log(&self) -> &EventLog {
+        &self.log
     }
 
     fn next(&self, troubles: Vec<Trouble>) {
@@ -86,22 +73,6 @@ impl Stage for Rehearsed {
 
     fn always(&self, trouble: Trouble) {
         self.server.set_faults(Faults::always(fault(trouble)));
-    }
-
-    fn dialled(&self) -> usize {
-        self.log.matching(|event| ["open", "refused"].contains(&event.name)).len()
-    }
-
-    async fn closed_in_good_order(&self, connections: usize) {
-        wait_for(&self.log, connections, |event| {
-            event.name == "close" && event.number("code") == Some(1000.0)
-        })
-        .await;
-    }
-
-    fn violations(&self) -> Vec<String> {
-        let violations = self.log.matching(|event| event.name == "violation");
-        violations.iter().map(|event| format!("{:?}", event.fields)).collect()
     }
 }
 

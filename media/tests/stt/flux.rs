@@ -5,9 +5,9 @@ use std::time::Duration;
 use rehearsal::{deepgram::Fault, faults::Faults};
 
 use super::{
-    Caller, Line, Stage,
-    deepgram::{LIBRARY, Rehearsed, rehearse},
-    now,
+    Caller, LIBRARY, Line, Stage,
+    deepgram::{Rehearsed, rehearse},
+    now, recording,
     suite::suite,
 };
 use crate::stage::words;
@@ -59,7 +59,7 @@ async fn a_pause_inside_a_sentence_ends_nothing() {
 #[tokio::test]
 async fn a_turn_ends_even_if_the_audio_stops_in_it() {
     let stage = start();
-    let (speech, _) = stage.recording(Line::Long);
+    let (speech, _) = recording(Line::Long);
     let mut caller = Caller::open(&stage);
     caller.say(&speech[..20_000]).await;
     let stopped = now();
@@ -81,7 +81,7 @@ async fn a_turn_ends_even_if_the_audio_stops_in_it() {
 async fn a_socket_that_never_is_ready_is_dialled_again() {
     let stage = start();
     stage.server.set_faults(Faults::once(Fault::NoConnected));
-    let (speech, text) = stage.recording(Line::Short);
+    let (speech, text) = recording(Line::Short);
     let mut caller = Caller::open(&stage);
     caller.say(&speech).await;
     caller.until("the end of the turn", Caller::is_over).await;
@@ -93,7 +93,7 @@ async fn a_socket_that_never_is_ready_is_dialled_again() {
 async fn a_turn_that_stalls_is_heard_again() {
     let stage = start();
     stage.server.set_faults(Faults::once(Fault::StallInTurn));
-    let (speech, text) = stage.recording(Line::Short);
+    let (speech, text) = recording(Line::Short);
     let mut caller = Caller::open(&stage);
     caller.pause(200).await;
     caller.say(&speech).await;
@@ -105,7 +105,7 @@ async fn a_turn_that_stalls_is_heard_again() {
 #[tokio::test]
 async fn a_failing_service_costs_no_word() {
     let stage = start();
-    let (speech, text) = stage.recording(Line::Short);
+    let (speech, text) = recording(Line::Short);
     let mut caller = Caller::open(&stage);
     caller.pause(1500).await;
     caller.say(&speech[..8000]).await;

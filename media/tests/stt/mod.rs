@@ -8,33 +8,68 @@ mod sarvam;
 mod sarvam_wire;
 mod suite;
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use media::stt::{Command, Event, Session, Settings, Transcriber, Transcript};
-use rehearsal::speech::mulaw;
+use rehearsal::{
+    events::EventLog,
+    recordings::{Library, PROMPTS_FOLDER},
+    speech::mulaw,
+};
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout_at},
 };
 
-use crate::stage::{PATIENCE, words};
+use crate::stage::{PATIENCE, wait_for, words};
 
 /// A vendor whose troubles a test chooses.
 pub trait Stage {
     fn transcriber(&self) -> Box<dyn Transcriber>;
     fn settings(&self) -> Settings;
-    /// Samples of speech that the vendor understands.
-    fn recording(&self, line: Line) -> (Vec<i16>, String);
+    /// What the vendor saw.
+    fn log(&self) -> &EventLog;
     /// What happens to the next connections, in order.
     fn next(&self, troubles: Vec<Trouble>);
     /// What happens to every connection from now on.
     fn always(&self, trouble: Trouble);
+
     /// How often it was dialled so far, refusals included.
-    fn dialled(&self) -> usize;
+    fn dialled(&self) -> usize {
+        self.log().matching(|event| ["open", "refused"].contains(&event.name)).len()
+    }
+
     /// Returns when so many connections were ended in the way that the vendor asks for.
-    async fn closed_in_good_order(&self, connections: usize);
+    async fn closed_in_good_order(&self, connections: usize) {
+        wait_for(self.log(), connections, |event| {
+            ["close", "closed"].contains(&event.name) && event.number("code") == Some(1000.0)
+        })
+        .await;
+    }
+
     /// What the client did against the vendor's rules.
-    fn violations(&self) -> Vec<String>;
+    fn violations(&self) -> Vec<String> {
+        let violations = self.log().matching(|event| event.name == "violation");
+        violations.iter().map(|event| format!("{:?}", event.fields)).collect()
+    }
+}
+
+/// What every vendor understands.
+static LIBRARY: LazyLock<Arc<Library>> = LazyLock::new(|| {
+    Arc::new(Library::with_prompts(PROMPTS_FOLDER.as_ref()).expect("the prompts are there"))
+});
+
+/// The samples of a line, and its words.
+fn recording(line: Line) -> (Vec<i16>, String) {
+    let name = match line {
+        Line::Short => "conf-full",
+        Line::Long => "queue-periodic-announce",
+    };
+    let recording = LIBRARY.get(name).expect("it is in the list");
+    (recording.samples.clone(), recording.text.clone())
 }
 
 /// What a vendor can be asked to do.

@@ -10,8 +10,8 @@ use rehearsal::{
     sarvam::{ListenFault, Refusal, Server, Settings as Rehearsal},
 };
 
-use super::{Caller, Line, Stage, Trouble, deepgram::LIBRARY, suite::suite};
-use crate::stage::{SERVERS, wait_for, words};
+use super::{Caller, LIBRARY, Line, Stage, Trouble, recording, suite::suite};
+use crate::stage::{SERVERS, words};
 
 struct Rehearsed {
     server: Server,
@@ -56,13 +56,8 @@ impl Stage for Rehearsed {
         }
     }
 
-    fn recording(&self, line: Line) -> (Vec<i16>, String) {
-        let name = match line {
-            Line::Short => "conf-full",
-            Line::Long => "queue-periodic-announce",
-        };
-        let recording = LIBRARY.get(name).expect("it is in the list");
-        (recording.samples.clone(), recording.text.clone())
+    fn log(&self) -> &EventLog {
+        &self.log
     }
 
     fn next(&self, troubles: Vec<Trouble>) {
@@ -72,22 +67,6 @@ impl Stage for Rehearsed {
 
     fn always(&self, trouble: Trouble) {
         self.server.set_listen_faults(Faults::always(fault(trouble)));
-    }
-
-    fn dialled(&self) -> usize {
-        self.log.matching(|event| ["open", "refused"].contains(&event.name)).len()
-    }
-
-    async fn closed_in_good_order(&self, connections: usize) {
-        wait_for(&self.log, connections, |event| {
-            event.name == "closed" && event.number("code") == Some(1000.0)
-        })
-        .await;
-    }
-
-    fn violations(&self) -> Vec<String> {
-        let violations = self.log.matching(|event| event.name == "violation");
-        violations.iter().map(|event| format!("{:?}", event.fields)).collect()
     }
 }
 
@@ -111,7 +90,7 @@ async fn a_vendor_that_dies_in_silence_is_missed_before_it_is_needed() {
     stage.next(vec![Trouble::SilentAfter(Duration::from_millis(500))]);
     let mut caller = Caller::open(&stage);
     caller.until("another socket", |caller| caller.reconnects == 1).await;
-    let (speech, text) = stage.recording(Line::Short);
+    let (speech, text) = recording(Line::Short);
     caller.say(&speech).await;
     caller.until("the end of the utterance", Caller::is_over).await;
     assert_eq!(caller.text(), words(&text));
@@ -122,7 +101,7 @@ async fn a_vendor_that_dies_in_silence_is_missed_before_it_is_needed() {
 async fn speech_without_a_final_transcript_is_heard_again() {
     let stage = start();
     stage.server.set_listen_faults(Faults::once(ListenFault::NoFinal));
-    let (speech, text) = stage.recording(Line::Short);
+    let (speech, text) = recording(Line::Short);
     let mut caller = Caller::open(&stage);
     caller.say(&speech).await;
     caller.until("the end of the utterance", Caller::is_over).await;
@@ -155,7 +134,7 @@ async fn every_final_refusal_is_final_and_every_passing_one_passes() {
     ] {
         let stage = start();
         stage.server.set_listen_faults(Faults::once(fault.clone()));
-        let (speech, text) = stage.recording(Line::Short);
+        let (speech, text) = recording(Line::Short);
         let mut caller = Caller::open(&stage);
         caller.say(&speech).await;
         caller.until("the end of the utterance", Caller::is_over).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Caller, Line, Stage, Trouble, now};
+use super::{Caller, Line, Stage, Trouble, now, recording};
 use crate::stage::{no_task_is_left, words};
 
 /// Runs every rule against the stage that `$start` opens; where the vendor decides turns, those that do not ask it for
@@ -50,7 +50,7 @@ fn in_order(caller: &Caller) {
 }
 
 pub async fn what_is_said_is_written_down(stage: &impl Stage) {
-    let (speech, text) = stage.recording(Line::Short);
+    let (speech, text) = recording(Line::Short);
     let mut caller = Caller::open(stage);
     caller.pause(300).await;
     caller.say(&speech).await;
@@ -67,7 +67,7 @@ pub async fn what_is_said_is_written_down(stage: &impl Stage) {
 }
 
 pub async fn a_finalize_settles_what_was_said(stage: &impl Stage) {
-    let (speech, text) = stage.recording(Line::Short);
+    let (speech, text) = recording(Line::Short);
     let mut caller = Caller::open(stage);
     caller.say(&speech).await;
     caller.finalize();
@@ -81,7 +81,7 @@ pub async fn a_finalize_settles_what_was_said(stage: &impl Stage) {
 
 pub async fn audio_before_the_first_socket_is_not_lost(stage: &impl Stage) {
     stage.next(vec![Trouble::Busy, Trouble::Busy, Trouble::Busy]);
-    let (speech, text) = stage.recording(Line::Short);
+    let (speech, text) = recording(Line::Short);
     let mut caller = Caller::open(stage);
     caller.say(&speech).await;
     caller.until("the end of the utterance", Caller::is_over).await;
@@ -91,7 +91,7 @@ pub async fn audio_before_the_first_socket_is_not_lost(stage: &impl Stage) {
 }
 
 pub async fn a_loss_neither_repeats_nor_loses_words(stage: &impl Stage) {
-    let (speech, text) = stage.recording(Line::Long);
+    let (speech, text) = recording(Line::Long);
     let mut caller = Caller::open(stage);
     // In speech of which a piece is settled already, and once more on the second socket.
     let after = |ms| Trouble::LostAfter(Duration::from_millis(ms));
@@ -112,7 +112,7 @@ pub async fn a_loss_neither_repeats_nor_loses_words(stage: &impl Stage) {
 }
 
 pub async fn a_finalize_waits_for_the_audio_before_it(stage: &impl Stage) {
-    let (speech, text) = stage.recording(Line::Short);
+    let (speech, text) = recording(Line::Short);
     stage.next(vec![Trouble::Busy; 4]);
     let mut caller = Caller::open(stage);
     caller.say(&speech).await;
@@ -157,7 +157,7 @@ pub async fn sockets_that_break_at_once_are_not_dialled_for_ever(stage: &impl St
 }
 
 pub async fn a_vendor_that_falls_silent_is_dialled_again(stage: &impl Stage) {
-    let (speech, text) = stage.recording(Line::Short);
+    let (speech, text) = recording(Line::Short);
     stage.next(vec![Trouble::SilentAfter(Duration::from_millis(100))]);
     let mut caller = Caller::open(stage);
     caller.pause(300).await;

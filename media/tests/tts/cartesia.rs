@@ -6,6 +6,7 @@ use media::tts::{Event, Settings, Synthesizer, Vendor, cartesia::Cartesia};
 use mesh::Pii;
 use rehearsal::{
     cartesia::{Fault, Server, Settings as Rehearsal},
+    events::EventLog,
     faults::Faults,
     settings::Latency,
 };
@@ -34,19 +35,6 @@ fn with(change: impl FnOnce(&mut Rehearsal)) -> Rehearsed {
     change(&mut settings);
     let _servers = SERVERS.enter();
     Rehearsed(Server::start(settings).expect("a port is free"))
-}
-
-impl Rehearsed {
-    fn count(&self, name: &str) -> usize {
-        self.0.log().matching(|event| event.name == name).len()
-    }
-
-    async fn closed(&self, sockets: usize, reason: &str) {
-        wait_for(self.0.log(), sockets, |event| {
-            event.name == "closed" && event.text("reason") == Some(reason)
-        })
-        .await;
-    }
 }
 
 impl Stage for Rehearsed {
@@ -78,6 +66,10 @@ impl Stage for Rehearsed {
         self.0.set_faults(Faults { next, always: None });
     }
 
+    fn log(&self) -> &EventLog {
+        self.0.log()
+    }
+
     fn opened(&self) -> usize {
         self.count("open")
     }
@@ -87,19 +79,11 @@ impl Stage for Rehearsed {
     }
 
     async fn cancelled(&self, takes: usize) {
-        wait_for(self.0.log(), takes, |event| event.name == "cancel").await;
-    }
-
-    async fn closed_in_good_order(&self, sockets: usize) {
-        self.closed(sockets, "closed by the client").await;
+        wait_for(self.log(), takes, |event| event.name == "cancel").await;
     }
 
     async fn closed_for_idleness(&self, sockets: usize) {
         self.closed(sockets, "idle").await;
-    }
-
-    fn refuse_all(&self) -> Settings {
-        Settings { api_key: Pii::new("another".to_owned()), ..self.settings() }
     }
 }
 

@@ -9,9 +9,11 @@ mod suite;
 use std::time::Duration;
 
 use media::tts::{Command, Event, Session, Settings, Synthesizer, Take, Word};
+use mesh::Pii;
+use rehearsal::events::EventLog;
 use tokio::time::timeout;
 
-use crate::stage::PATIENCE;
+use crate::stage::{PATIENCE, wait_for};
 
 /// A vendor whose troubles a test chooses.
 pub trait Stage {
@@ -19,19 +21,38 @@ pub trait Stage {
     fn settings(&self) -> Settings;
     /// What happens to the takes to come, in order.
     fn next(&self, troubles: Vec<Option<Trouble>>);
+    /// What the vendor saw.
+    fn log(&self) -> &EventLog;
     /// How many sockets were spoken on so far.
     fn opened(&self) -> usize;
     /// How many these should be once so many takes were cut short while another was said or was to be said.
     fn opened_after(&self, cut: usize) -> usize;
     /// Returns when so many takes were cancelled.
     async fn cancelled(&self, takes: usize);
-    /// Returns when so many sockets were closed by the client in good order.
-    async fn closed_in_good_order(&self, sockets: usize);
     /// Returns when the sockets, so many of them spoken on, were closed because nothing happened on them; a fraction of a
     /// second after the last take.
     async fn closed_for_idleness(&self, sockets: usize);
+
+    /// How many events of this name the vendor saw.
+    fn count(&self, name: &str) -> usize {
+        self.log().matching(|event| event.name == name).len()
+    }
+
+    /// Returns when so many sockets were closed for this reason.
+    async fn closed(&self, sockets: usize, reason: &str) {
+        wait_for(self.log(), sockets, |event| event.name == "closed" && event.text("reason") == Some(reason))
+            .await;
+    }
+
+    /// Returns when so many sockets were closed by the client in good order.
+    async fn closed_in_good_order(&self, sockets: usize) {
+        self.closed(sockets, "closed by the client").await;
+    }
+
     /// No further socket is accepted.
-    fn refuse_all(&self) -> Settings;
+    fn refuse_all(&self) -> Settings {
+        Settings { api_key: Pii::new("another".to_owned()), ..self.settings() }
+    }
 }
 
 /// What a vendor can be asked to do with a take, after some of its audio.

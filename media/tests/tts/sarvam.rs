@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::LazyLock, time::Duration};
 use media::tts::{Event, Settings, Synthesizer, Vendor, sarvam::Sarvam};
 use mesh::Pii;
 use rehearsal::{
+    events::EventLog,
     faults::Faults,
     sarvam::{CodeForm, Fault, Refusal, Server, Settings as Rehearsal},
     settings::Latency,
@@ -37,20 +38,9 @@ fn with(change: impl FnOnce(&mut Rehearsal)) -> Rehearsed {
 }
 
 impl Rehearsed {
-    fn count(&self, name: &str) -> usize {
-        self.0.log().matching(|event| event.name == name).len()
-    }
-
-    async fn closed(&self, sockets: usize, reason: &str) {
-        wait_for(self.0.log(), sockets, |event| {
-            event.name == "closed" && event.text("reason") == Some(reason)
-        })
-        .await;
-    }
-
     /// The texts that were spoken to their end, in order.
     fn spoken(&self) -> Vec<String> {
-        let ends = self.0.log().matching(|event| event.name == "final");
+        let ends = self.log().matching(|event| event.name == "final");
         ends.iter().map(|event| event.text("text").unwrap_or_default().to_owned()).collect()
     }
 }
@@ -85,8 +75,12 @@ impl Stage for Rehearsed {
         self.0.set_faults(Faults { next, always: None });
     }
 
+    fn log(&self) -> &EventLog {
+        self.0.log()
+    }
+
     fn opened(&self) -> usize {
-        let texts = self.0.log().matching(|event| event.name == "text");
+        let texts = self.log().matching(|event| event.name == "text");
         texts.iter().map(|event| event.connection).collect::<BTreeSet<_>>().len()
     }
 
@@ -98,18 +92,10 @@ impl Stage for Rehearsed {
         self.closed(takes, "closed by the client").await;
     }
 
-    async fn closed_in_good_order(&self, sockets: usize) {
-        self.closed(sockets, "closed by the client").await;
-    }
-
     async fn closed_for_idleness(&self, sockets: usize) {
         assert!(self.opened() >= sockets);
         // The spare one too.
         self.closed(self.count("open"), "idle").await;
-    }
-
-    fn refuse_all(&self) -> Settings {
-        Settings { api_key: Pii::new("another".to_owned()), ..self.settings() }
     }
 }
 
@@ -132,10 +118,10 @@ async fn the_spare_line_is_configured_before_it_is_needed() {
     let mut speaker = Speaker::open(&stage);
     speaker.speak(ONE, "One thing after another is said here, and none of it matters. ").await;
     speaker.until_audio(ONE).await;
-    wait_for(stage.0.log(), 2, |event| event.name == "config").await;
+    wait_for(stage.log(), 2, |event| event.name == "config").await;
     speaker.cancel(ONE).await;
     speaker.say(TWO, "Yes?").await;
-    let log = stage.0.log().snapshot();
+    let log = stage.log().snapshot();
     let place = |name: &str, count: usize| {
         log.iter().enumerate().filter(|(_, event)| event.name == name).nth(count).map(|(at, _)| at)
     };
@@ -217,7 +203,7 @@ async fn words_lie_within_two_of_where_they_are_heard() {
         let take = super::Take { epoch: epoch as i64 + 1, number: 0 };
         speaker.say(take, text).await;
         let truth: Vec<f64> = {
-            let spoken = stage.0.log().matching(|event| event.name == "speaks");
+            let spoken = stage.log().matching(|event| event.name == "speaks");
             let words = spoken.iter().filter(|event| text.contains(event.text("text").unwrap_or("?")));
             words
                 .flat_map(|event| event.fields["words"].as_array().cloned().unwrap_or_default())

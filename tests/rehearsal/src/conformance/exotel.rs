@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use tokio::join;
 
-use super::{Finding, Table, ended_well, interrupt, listen, twilio::is_speech};
+use super::{Finding, KEY_CALL_MS, Table, ended_well, interrupt, listen, twilio::is_speech};
 use crate::carrier::{Carrier, ClosedBy, Ended, Goodbye, Plan};
 use crate::exotel::{Settings, Style};
 
@@ -29,18 +29,18 @@ fn style() -> Style {
 
 pub async fn run(plan: &Plan) -> Vec<Finding> {
     let mut table = Table::new("exotel");
-    let written = changes().map(|(rule, change)| (rule, with(plan, change), None));
+    let written = changes().map(|(rule, change)| (rule, with(plan, change), None, 2_500));
     let said = [
-        ("3 audio of any even length is taken", EVEN),
-        ("4 an unknown event is no violation", UNKNOWN),
-        ("4 dtmf is taken", DTMF),
-        ("4 a mark that was never sent is no violation", MARK),
+        ("3 audio of any even length is taken", EVEN, 2_500),
+        ("4 an unknown event is no violation", UNKNOWN, 2_500),
+        ("4 dtmf is taken", DTMF, KEY_CALL_MS),
+        ("4 a mark that was never sent is no violation", MARK, 2_500),
     ];
-    let said = said.map(|(rule, message)| (rule, with(plan, |_| {}), Some(message)));
+    let said = said.map(|(rule, message, ms)| (rule, with(plan, |_| {}), Some(message), ms));
     let tries = written
         .into_iter()
         .chain(said)
-        .map(|(rule, plan, message)| async move { (rule, listen(&plan, message.as_slice(), 2_500).await) });
+        .map(|(rule, plan, message, ms)| async move { (rule, listen(&plan, message.as_slice(), ms).await) });
     let plain = with(plan, |_| {});
     let silent = Plan { goodbye: Goodbye::CloseOnly, ..plain.clone() };
     let marks_lost = with(plan, |settings| settings.marks_return_on_clear = false);

@@ -112,6 +112,10 @@ impl Table {
     }
 }
 
+/// How long a call lasts in which a key is pressed: it may be the first of several, and a server may wait for them all
+/// before it speaks.
+const KEY_CALL_MS: u32 = 8_000;
+
 /// A call in which nobody speaks but the agent, up to `ms` after the stream's start, with these messages of the carrier
 /// in between.
 async fn listen(plan: &Plan, messages: &[&str], ms: u32) -> Outcome {

@@ -2,7 +2,7 @@
 
 use tokio::join;
 
-use super::{Finding, Table, ended_well, interrupt, listen};
+use super::{Finding, KEY_CALL_MS, Table, ended_well, interrupt, listen};
 use crate::carrier::{Goodbye, Outcome, Plan};
 
 /// Frames of 20 ms are usual and not promised: 10 ms and 3 bytes, both of silence.
@@ -23,7 +23,7 @@ pub async fn run(plan: &Plan) -> Vec<Finding> {
         listen(plan, &[OUTBOUND], 2_500),
         listen(plan, &[UNKNOWN], 2_500),
         listen(plan, &[MARK], 2_500),
-        listen(plan, &[DTMF], 2_500),
+        listen(plan, &[DTMF], KEY_CALL_MS),
         listen(&silent, &[], 2_500),
         interrupt(plan),
     );
