@@ -12,8 +12,10 @@ use crate::{seed, wire::Wrong};
 const VOICE_VENDORS: &[&str] = &["cartesia", "sarvam"];
 const LISTENING_VENDORS: &[&str] = &["deepgram", "sarvam"];
 const TOOLS: &[&str] = &["end_call", "search_knowledge"];
-/// What the vendors of both directions speak; a region may follow, `en-IN`.
+/// What Deepgram and Cartesia both know; a region may follow, `en-IN`.
 const LANGUAGES: &[&str] = &["de", "en", "es", "fr", "hi", "it", "ja", "nl", "pt", "ru"];
+/// What Sarvam both hears and speaks.
+const SARVAM_LANGUAGES: &[&str] = &["bn", "en", "gu", "hi", "kn", "ml", "mr", "or", "pa", "ta", "te"];
 const KEYS: &[&str] = &["", "#", "*", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 const PROMPT_MAX_BYTES: usize = 32 * 1024;
@@ -70,7 +72,6 @@ impl Check {
         let apology = or(agent.apology, default.apology);
         self.text("apology", &apology, 1, LINE_MAX_BYTES);
         let language = or(agent.language, default.language);
-        self.language(&language);
         for (at, tool) in agent.tools.iter().enumerate() {
             self.one_of(&format!("tools[{at}]"), tool, TOOLS);
             if agent.tools[..at].contains(tool) {
@@ -81,12 +82,14 @@ impl Check {
         let listening_vendor = or(listening.vendor, "deepgram".into());
         self.one_of("listening.vendor", &listening_vendor, LISTENING_VENDORS);
         self.text("listening.model", &listening.model, 0, NAME_MAX_BYTES);
+        let voice = self.voice(agent.voice.unwrap_or_default(), default.voice);
+        self.language(&language, [&voice.vendor, &listening_vendor]);
         Document {
             display_name: agent.display_name,
             prompt: agent.prompt.trim().to_owned(),
             greeting: agent.greeting,
             language,
-            voice: self.voice(agent.voice.unwrap_or_default(), default.voice),
+            voice,
             model: self.model(agent.model.unwrap_or_default(), default.model),
             turn: match agent.turn {
                 Some(turn) => self.turn(turn),
@@ -276,13 +279,17 @@ impl Check {
         }
     }
 
-    fn language(&mut self, tag: &str) {
+    fn language(&mut self, tag: &str, vendors: [&str; 2]) {
+        let [spoken, heard] =
+            vendors.map(|vendor| if vendor == "sarvam" { SARVAM_LANGUAGES } else { LANGUAGES });
+        let allowed: Vec<_> = spoken.iter().copied().filter(|language| heard.contains(language)).collect();
         let (primary, region) = tag.split_once('-').unwrap_or((tag, "US"));
         let is_region = region.len() == 2 && region.bytes().all(|b| b.is_ascii_alphabetic());
-        if !LANGUAGES.contains(&primary) || !is_region {
+        if !allowed.contains(&primary) || !is_region {
             let why = format!(
-                "must be a language such as en, with or without a region such as en-IN; the languages are {}",
-                LANGUAGES.join(", ")
+                "must be a language such as en, with or without a region such as en-IN; the languages of these \
+                 vendors are {}",
+                allowed.join(", ")
             );
             self.refuse("language", why);
         }
@@ -391,6 +398,26 @@ mod tests {
         assert_eq!(found, expected, "{wrong:?}");
         let why = &wrong.iter().find(|(field, _)| field == "agent.turn.idle_timeout").unwrap().1;
         assert_eq!(why, "must be from 2s to 120s");
+    }
+
+    #[test]
+    fn a_language_is_one_that_both_vendors_know() {
+        let read = |language: &str, speaks: &str, listens: &str| {
+            let mut agent = seed::front_desk().into_wire();
+            agent.language = language.into();
+            agent.voice.as_mut().unwrap().vendor = speaks.into();
+            agent.listening.as_mut().unwrap().vendor = listens.into();
+            read(agent).map_err(|wrong| wrong.into_iter().map(|(field, _)| field).collect::<Vec<_>>())
+        };
+        for language in ["ta-IN", "or", "en-IN", "hi"] {
+            assert!(read(language, "sarvam", "sarvam").is_ok(), "{language}");
+        }
+        for (language, speaks, listens) in
+            [("ta", "cartesia", "deepgram"), ("ta", "sarvam", "deepgram"), ("fr", "sarvam", "sarvam")]
+        {
+            assert_eq!(read(language, speaks, listens), Err(vec!["agent.language".to_owned()]));
+        }
+        assert!(read("hi", "sarvam", "deepgram").is_ok());
     }
 
     #[test]
