@@ -3,6 +3,7 @@
 pub mod audio;
 pub mod config;
 mod conversation;
+pub mod language;
 pub mod latency;
 mod meter;
 mod phrases;

@@ -7,12 +7,13 @@ use libtest_mimic::Trial;
 use crate::trial;
 
 /// State machines: they are given the time, and never touch sockets, tasks, clocks or chance.
-const CORES: [&str; 20] = [
+const CORES: [&str; 21] = [
     "telephony-gw/src/wire",
     "telephony-gw/src/framing",
     "telephony-gw/src/call",
     "telephony-gw/src/playout",
     "telephony-gw/src/admission",
+    "media/src/language",
     "media/src/turn",
     "media/src/playout",
     "media/src/pipeline",

@@ -1,0 +1,117 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// From where, what is said, and where it leads.
+const MUST: [(&str, &str, &str); 20] = [
+    ("en-IN", "मुझे कल के लिए एक कमरा बुक करना है।", "hi-IN"),
+    ("en-IN", "क्या आपके यहाँ पार्किंग मिलती है?", "hi-IN"),
+    ("en-IN", "mujhe kal ke liye ek room book karna hai", "hi-IN"),
+    ("en-IN", "aapke yahan parking ka kitna charge hai", "hi-IN"),
+    ("en-IN", "मुझे appointment cancel करना है।", "hi-IN"),
+    ("en-IN", "Hindi mein baat kijiye", "hi-IN"),
+    ("en-IN", "Can you speak Hindi?", "hi-IN"),
+    ("en-IN", "Let's talk in Tamil, please.", "ta-IN"),
+    ("en-IN", "எனக்கு நாளைக்கு ஒரு அறை வேண்டும்.", "ta-IN"),
+    ("en-IN", "पार्किंग का किराया कितना है?", "hi-IN"),
+    ("hi-IN", "I want to book a room for tomorrow.", "en-IN"),
+    ("hi-IN", "What is the price of the rooms with a view?", "en-IN"),
+    ("hi-IN", "How much do you charge for a room?", "en-IN"),
+    ("hi-IN", "English mein boliye", "en-IN"),
+    ("hi-IN", "इंग्लिश में बात कीजिए।", "en-IN"),
+    ("hi-IN", "Could you tell me where I can park my car?", "en-IN"),
+    ("hi-IN", "நான் தமிழில் பேச விரும்புகிறேன்.", "ta-IN"),
+    ("hi-IN", "I don't know, but you can give it a try.", "en-IN"),
+    ("ta-IN", "Can we continue in English?", "en-IN"),
+    ("ta-IN", "मुझे हिंदी में जानकारी चाहिए थी।", "hi-IN"),
+];
+
+const MUST_NOT: [(&str, &str); 20] = [
+    ("en-IN", "Namaste, I want to book a room."),
+    ("en-IN", "Achha, okay."),
+    ("en-IN", "ठीक है"),
+    ("en-IN", "हाँ जी"),
+    ("en-IN", "Is the chai masala or plain, bhai?"),
+    ("en-IN", "I want to order two masala dosas and aloo paratha."),
+    ("en-IN", "I don't speak Hindi."),
+    ("en-IN", "Do you have the menu in Hindi?"),
+    ("en-IN", "My name is Arjun Mehta, from Chandni Chowk."),
+    ("en-IN", "Kya?"),
+    ("hi-IN", "मुझे room booking cancel करनी है please।"),
+    ("hi-IN", "Okay, thank you."),
+    ("hi-IN", "mera order number 4521 hai, status check karo"),
+    ("hi-IN", "ओके थैंक यू"),
+    ("hi-IN", "हेलो, सर, प्लीज होटल बुकिंग।"),
+    ("hi-IN", "Deluxe room with breakfast"),
+    ("hi-IN", "Yes."),
+    ("hi-IN", "98765 43210"),
+    ("hi-IN", "मुझे अंग्रेज़ी नहीं आती, बात समझ नहीं आई।"),
+    ("ta-IN", "எனக்கு ஒரு deluxe room வேண்டும், with breakfast."),
+];
+
+fn at(language: &str) -> Follower {
+    let others = ["en-IN", "hi-IN", "ta-IN"].map(str::to_owned);
+    let others: Vec<_> = others.into_iter().filter(|other| other != language).collect();
+    Follower::new(language, &others)
+}
+
+#[test]
+fn what_must_switch_does_and_what_must_not_does_not() {
+    let mut wrong = Vec::new();
+    let tried = MUST.iter().map(|(from, text, to)| (from, text, Some(*to)));
+    for (from, text, wanted) in tried.chain(MUST_NOT.iter().map(|(from, text)| (from, text, None))) {
+        let mut follower = at(from);
+        let got = follower.turn(text).map(str::to_owned);
+        println!("{from} -> {:<6} {text}", got.as_deref().unwrap_or("stays"));
+        if got.as_deref() != wanted {
+            wrong.push((from, text, got));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn two_turns_that_lean_the_same_way_switch_and_one_between_them_that_does_not_resets() {
+    let mut follower = at("en-IN");
+    assert_eq!(follower.turn("कितना किराया"), None);
+    for tells_nothing in ["Hmm, 42.", "ठीक है", "Deluxe room."] {
+        assert_eq!(follower.turn(tells_nothing), None);
+    }
+    assert_eq!(follower.turn("पार्किंग कहाँ"), Some("hi-IN"));
+    let mut follower = at("en-IN");
+    assert_eq!(follower.turn("कितना किराया"), None);
+    assert_eq!(follower.turn("How much is it?"), None);
+    assert_eq!(follower.turn("कितना किराया"), None);
+    assert_eq!(follower.current(), "en-IN");
+}
+
+#[test]
+fn english_in_hindi_letters_takes_two_turns_since_any_other_word_may_be_hindi() {
+    let mut follower = at("hi-IN");
+    assert_eq!(follower.turn("आई वांट टू बुक द रूम फॉर टुमॉरो"), None);
+    assert_eq!(follower.turn("व्हाट इज द प्राइस"), Some("en-IN"));
+}
+
+#[test]
+fn languages_that_share_a_script_are_not_told_apart_by_it() {
+    let mut follower = Follower::new("mr-IN", &["hi-IN".into()]);
+    assert_eq!(follower.turn("मला उद्या एक खोली हवी आहे."), None);
+    assert_eq!(follower.turn("हिंदी में बात कीजिए"), Some("hi-IN"));
+}
+
+#[test]
+fn who_decides_for_the_caller_is_obeyed_if_the_agent_has_the_language() {
+    let mut follower = at("en-IN");
+    assert_eq!(follower.switch("hi"), Some("hi-IN"));
+    assert_eq!(follower.switch("hi-IN"), None);
+    assert_eq!(follower.switch("fr"), None);
+    assert_eq!(follower.current(), "hi-IN");
+}
+
+proptest! {
+    #[test]
+    fn an_agent_of_one_language_never_leaves_it(text in "\\PC{0,80}") {
+        let mut follower = Follower::new("en-IN", &[]);
+        prop_assert_eq!(follower.turn(&text), None);
+    }
+}
