@@ -111,6 +111,7 @@ impl Nova {
                 }
             }
         }
+        line.sent();
         if self.unanswered > UNANSWERED_MAX {
             return Err(End::Lost("no result for 8 s of audio".into()));
         }
