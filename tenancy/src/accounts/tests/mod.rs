@@ -6,8 +6,6 @@ mod keycloak_server;
 mod services;
 mod suite;
 
-use std::collections::HashMap;
-
 use mesh::{Pii, auth::TokenConfig};
 use url::Url;
 
@@ -53,18 +51,4 @@ fn http() -> reqwest::Client {
     // Whoever comes second finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
-}
-
-/// The variables of the realm file that hold its clients' secrets, by client.
-fn secret_variables() -> HashMap<&'static str, String> {
-    [
-        ("svc-telephony-gw", "TRUNKLINE_SVC_TELEPHONY_GW_SECRET"),
-        ("svc-media", "TRUNKLINE_SVC_MEDIA_SECRET"),
-        ("svc-dialogue", "TRUNKLINE_SVC_DIALOGUE_SECRET"),
-        ("svc-retrieval", "TRUNKLINE_SVC_RETRIEVAL_SECRET"),
-        ("svc-tenancy", "TRUNKLINE_SVC_TENANCY_SECRET"),
-        ("trunkline-operator", "TRUNKLINE_OPERATOR_SECRET"),
-    ]
-    .map(|(client, variable)| (client, variable.to_owned()))
-    .into()
 }
