@@ -1,7 +1,7 @@
 use proto::{
     auth::v1::Role,
     retrieval::v1::{
-        CreateDocumentRequest, DeleteDocumentRequest, Document, GetDocumentRequest,
+        CreateDocumentRequest, DeleteDocumentRequest, Document, GetDocumentRequest, ListDocumentsRequest,
         document_service_server::DocumentService as _,
     },
     types::v1::ErrorReason,
