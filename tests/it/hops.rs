@@ -171,7 +171,7 @@ async fn every_rpc_refuses() {
     let changed: Vec<_> = before.iter().filter(|(path, bytes)| after.get(*path) != Some(bytes)).collect();
     assert!(changed.is_empty(), "{:?}", changed.iter().map(|(path, _)| path).collect::<Vec<_>>());
     assert_eq!(before.len(), after.len(), "{:?}", after.keys());
-    for part in ["tenancy.db", "documents", "accounts.json"] {
+    for part in ["tenancy.db", "meals.passages", "accounts.json"] {
         assert!(
             before.keys().any(|path| path.to_string_lossy().contains(part)),
             "{part}: {:?}",
