@@ -1,17 +1,17 @@
 //! The identity suite: what tenancy asks of an issuer, and what the tokens of that issuer are worth to every role. It
 //! runs against the development issuer, and against Keycloak with `make test-engines`.
 
-mod development;
+pub(crate) mod development;
 mod keycloak_server;
 mod services;
-mod suite;
+pub(crate) mod suite;
 
 use mesh::{Pii, auth::TokenConfig};
 use url::Url;
 
 /// An issuer under test, with the realm of `deploy/keycloak`.
 #[tonic::async_trait(?Send)]
-pub(super) trait Server {
+pub(crate) trait Server {
     /// Its kind and version.
     fn name(&self) -> String;
     /// Where the realm is.

@@ -59,7 +59,7 @@ pub(super) fn tokens(client: TokenConfig) -> TokenSource {
     TokenSource::new(http(), client).unwrap()
 }
 
-pub(super) fn accounts(server: &dyn Server) -> Keycloak {
+pub(crate) fn accounts(server: &dyn Server) -> Keycloak {
     Keycloak::new(http(), &server.realm_url(), tokens(server.client("svc-tenancy"))).unwrap()
 }
 
