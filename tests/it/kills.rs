@@ -420,7 +420,7 @@ async fn check_tenants(node: &Node, clients: &mut Clients, secrets: &[(String, S
         names.iter().collect::<Vec<_>>()
     );
     for name in &names {
-        assert_eq!(log_of(node, clients, name).await, [name.clone()]);
+        assert_eq!(log_of(node, clients, name).await, std::slice::from_ref(name));
         let request = ListServiceAccountsRequest { parent: name.clone(), ..Default::default() };
         let accounts = clients.members.list_service_accounts(node.operates(request)).await.unwrap();
         let accounts = accounts.into_inner().service_accounts;
