@@ -451,7 +451,8 @@ fn stt_input(event: stt::Event) -> Input {
         stt::Event::EndOfTurn { text, end } => Input::EndOfTurn { text, end },
         stt::Event::LikelyEndOfTurn { text, end } => Input::LikelyEndOfTurn { text, end },
         stt::Event::TurnResumed => Input::TurnResumed,
-        stt::Event::Reconnected { detail } => Input::SttReconnected(detail),
+        stt::Event::Lost { detail } => Input::SttLost(detail),
+        stt::Event::CaughtUp => Input::SttCaughtUp,
         stt::Event::Unavailable { detail } => Input::SttUnavailable(detail),
     }
 }

@@ -58,7 +58,11 @@ impl ServiceError {
         }
         let first =
             kept.first().map_or(String::new(), |first| format!("{}: {}", first.field, first.description));
-        let message = if count > 1 { format!("{first} (and {} more fields)", count - 1) } else { first };
+        let message = match count {
+            0 | 1 => first,
+            2 => format!("{first} (and 1 more field)"),
+            _ => format!("{first} (and {} more fields)", count - 1),
+        };
         let mut error = Self::new(ErrorReason::InvalidField, message);
         error.fields = kept;
         error

@@ -158,9 +158,14 @@ impl Reader {
         number
     }
 
-    /// A secret that may be absent.
+    /// A secret that may be absent. A template's placeholder is none: everybody can read it there.
     pub fn secret(&mut self, key: &str) -> Option<Pii<String>> {
-        self.optional::<String>(key).map(Pii::new)
+        let secret: String = self.optional(key)?;
+        if secret.starts_with("${") && secret.ends_with('}') {
+            let source = self.source(key);
+            self.wrong(find(key), &secret, &source);
+        }
+        Some(Pii::new(secret))
     }
 
     /// A secret that may be absent and stands in a URL.

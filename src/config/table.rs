@@ -30,7 +30,14 @@ const fn setting(
 }
 
 const fn secret(key: &'static str, env: &'static str, about: &'static str) -> Setting {
-    Setting { key, env, default: None, allowed: "a non-empty text", about, secret: true }
+    Setting {
+        key,
+        env,
+        default: None,
+        allowed: "a non-empty text, no ${...} that is still to be filled in",
+        about,
+        secret: true,
+    }
 }
 
 const ADDR: &str = "an address and port such as 127.0.0.1:8080; port 0 takes a free one";

@@ -116,6 +116,7 @@ mod tests {
         let watchers = Watchers::default();
         let service = CallService::new(watchers.clone());
         assert!(service.watch_calls(request("tenants/other")).await.is_err());
+        assert!(watchers.0.lock().unwrap().is_empty(), "a refused watch leaves nothing");
         let mut stream = service.watch_calls(request("tenants/acme")).await.unwrap().into_inner();
         assert_eq!(stream.next().await.unwrap().unwrap(), WatchCallsResponse::default());
         watchers.publish(&context("tenants/other"), CallEvent::default());

@@ -1,12 +1,13 @@
 //! The commands, as their users meet them.
 
-use std::{net::TcpListener, time::Duration};
+use std::{fs::Permissions, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use libtest_mimic::Trial;
 use mesh::{ClientStack, auth::Contract};
 use proto::retrieval::v1::{ListDocumentsRequest, document_service_client::DocumentServiceClient};
 use rehearsal::{recordings::PROMPTS_FOLDER, twilio};
 use serde_json::Value;
+use tokio::process::Command;
 use tonic::{Code, Request, metadata::MetadataValue};
 
 use crate::{
@@ -29,6 +30,8 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("commands::wrong_settings_are_all_told_and_nothing_is_bound", wrong_settings),
         trial("commands::serve_asks_for_what_its_roles_need", serve_is_incomplete),
+        trial("commands::a_secret_that_is_a_placeholder_is_refused", placeholder),
+        trial("commands::keycloak_starts_only_with_every_secret", keycloak_import),
         trial("commands::an_unknown_variable_is_warned_of", unknown_variable),
         trial("commands::check_and_migrate", check_and_migrate),
         trial("commands::up_says_where_it_is_and_answers_there", up_answers),
@@ -82,6 +85,57 @@ async fn serve_is_incomplete() {
         assert!(stderr(&run).contains(needed), "{needed} is not told: {}", stderr(&run));
     }
     assert!(!stderr(&run).contains("TRUNKLINE_DIALOGUE_URL"), "telephony-gw does not call dialogue");
+}
+
+/// A realm file's secret as it stands where the import could not fill it.
+const PLACEHOLDER: &str = "${TRUNKLINE_SVC_TENANCY_SECRET}";
+
+async fn placeholder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = ["DEEPGRAM_API_KEY", "ANTHROPIC_API_KEY", "CARTESIA_API_KEY", "VOYAGE_API_KEY"];
+    let mut env = keys.map(|key| (key, "x")).to_vec();
+    env.push(("TRUNKLINE_OIDC_ISSUER", "http://127.0.0.1:9/realms/trunkline"));
+    env.push(("TRUNKLINE_OIDC_CLIENT_SECRET", PLACEHOLDER));
+    let run = output(folder.path(), &["serve", "tenancy"], &env).await;
+    let text = stderr(&run);
+    assert_eq!(run.status.code(), Some(64), "{text}");
+    assert!(text.contains("oidc.client_secret (from environment TRUNKLINE_OIDC_CLIENT_SECRET)"), "{text}");
+    assert!(text.contains("no ${...} that is still to be filled in"), "{text}");
+    assert!(!folder.path().join("data").exists(), "nothing was started");
+}
+
+async fn keycloak_import() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = home.path().join("bin/kc.sh");
+    std::fs::create_dir_all(home.path().join("bin")).expect("a folder");
+    std::fs::write(&server, "#!/bin/sh\necho started \"$@\"\n").expect("a file");
+    std::fs::set_permissions(&server, Permissions::from_mode(0o755)).expect("a program");
+    let realm = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/keycloak/trunkline-realm.json");
+    let realm: Value = serde_json::from_str(&std::fs::read_to_string(realm).expect("a file")).expect("JSON");
+    let secrets = realm["clients"].as_array().expect("clients").iter().filter_map(|c| c["secret"].as_str());
+    let names: Vec<_> = secrets.map(|secret| secret.trim_matches(['$', '{', '}']).to_owned()).collect();
+    assert_eq!(names.len(), 6, "{names:?}");
+    let start = async |env: &[(&str, &str)]| {
+        let mut command = Command::new("deploy/scripts/keycloak-import");
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).env_clear();
+        command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        command.arg(home.path()).args(["start", "--hostname=https://id.example"]);
+        command.envs(env.iter().copied()).output().await.expect("the script runs")
+    };
+    let all: Vec<_> = names.iter().map(|name| (name.as_str(), "a-secret")).collect();
+    for (at, name) in names.iter().enumerate() {
+        for wrong in ["", PLACEHOLDER] {
+            let mut env = all.clone();
+            env[at].1 = wrong;
+            let run = start(&env).await;
+            assert_eq!(run.status.code(), Some(64), "{name}={wrong:?}: {}", stderr(&run));
+            assert!(stderr(&run).contains(name), "{name} is not told: {}", stderr(&run));
+        }
+    }
+    assert!(!home.path().join("data").exists(), "nothing was imported");
+    let run = start(&all).await;
+    assert_eq!(stdout(&run), "started start --import-realm --hostname=https://id.example\n");
+    assert!(home.path().join("data/import/trunkline-realm.json").exists());
 }
 
 async fn unknown_variable() {

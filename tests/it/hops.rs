@@ -1,8 +1,9 @@
 //! The gRPC address of the binary: each RPC of each role refuses what must be refused, and takes the right token.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::TcpListener as StdListener,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -26,6 +27,7 @@ use mesh::{
 };
 use proto::{
     auth::v1::Role,
+    retrieval::v1::{ListDocumentsRequest, document_service_client::DocumentServiceClient},
     tenancy::v1::{
         CreateTenantRequest, DeleteTenantRequest, SuspendTenantRequest, Tenant,
         tenant_service_client::TenantServiceClient,
@@ -57,7 +59,7 @@ pub fn trials() -> Vec<Trial> {
 struct Realm {
     issuer: Issuer,
     fetches: Arc<AtomicUsize>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Realm {
@@ -78,7 +80,7 @@ impl Realm {
             next.run(request)
         });
         tokio::spawn(axum::serve(listener, issuer.router().layer(count)).into_future());
-        Self { issuer, fetches, _folder: folder }
+        Self { issuer, fetches, folder }
     }
 
     fn mint(&self, roles: &[Role], groups: &[&str]) -> Vec<String> {
@@ -162,6 +164,25 @@ async fn every_rpc_refuses() {
 
     println!("row  {:<48}{:>5}  refused with", "token", "RPCs");
     let secrets = bad_for_any_rpc(&realm, &mut table).await;
+    documents_are_there(&realm, &table.hop).await;
+    let before = kept(&[up.data.path(), realm.folder.path()]);
+    of_another_tenant(&realm, &mut table).await;
+    let after = kept(&[up.data.path(), realm.folder.path()]);
+    let changed: Vec<_> = before.iter().filter(|(path, bytes)| after.get(*path) != Some(bytes)).collect();
+    assert!(changed.is_empty(), "{:?}", changed.iter().map(|(path, _)| path).collect::<Vec<_>>());
+    assert_eq!(before.len(), after.len(), "{:?}", after.keys());
+    for part in ["tenancy.db", "meals.passages", "accounts.json"] {
+        assert!(
+            before.keys().any(|path| path.to_string_lossy().contains(part)),
+            "{part}: {:?}",
+            before.keys()
+        );
+    }
+    let bytes: usize = before.values().map(Vec::len).sum();
+    println!(
+        "     what is kept is as before: {} files of {bytes} bytes, of tenancy, retrieval and the issuer",
+        before.len()
+    );
     bad_for_some(&realm, &mut table).await;
     let admitted = right_tokens_get_past(&realm, &table).await;
     of_a_key_that_was_removed(&realm, &mut table).await;
@@ -215,10 +236,42 @@ async fn bad_for_any_rpc(realm: &Realm, table: &mut Table) -> Vec<String> {
         .collect()
 }
 
-/// Rows 17 to 19: good tokens that give no right to what is asked.
-async fn bad_for_some(realm: &Realm, table: &mut Table) {
-    use Role::{TenantAdmin, TenantViewer};
-    let admin = |groups: &[&str]| realm.mint(&[TenantAdmin], groups);
+/// Waits until the demo's documents have been taken in.
+async fn documents_are_there(realm: &Realm, hop: &Hop) {
+    let mut documents = DocumentServiceClient::new(hop.clone());
+    let token = realm.right(Role::TenantViewer);
+    until(async || {
+        let list = ListDocumentsRequest { parent: "tenants/demo".to_owned(), ..Default::default() };
+        let found = documents.list_documents(asks(&token, list)).await.expect("a list").into_inner();
+        found.documents.len() == retrieval::demo_documents().len()
+    })
+    .await;
+}
+
+/// What is in folders, byte for byte, but for the index that SQLite's readers share.
+fn kept(folders: &[&Path]) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in folders.iter().flat_map(|folder| std::fs::read_dir(folder).expect("a folder")) {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(kept(&[&path]));
+        } else if path.extension().is_none_or(|extension| extension != "db-shm") {
+            let bytes = std::fs::read(&path).expect("a file");
+            found.insert(path, bytes);
+        }
+    }
+    found
+}
+
+fn asks<T>(authorization: &[String], message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.metadata_mut().insert("authorization", authorization[0].parse().expect("a token is ASCII"));
+    request
+}
+
+/// Row 17: tokens of tenants, and none of the one that is named.
+async fn of_another_tenant(realm: &Realm, table: &mut Table) {
+    let admin = |groups: &[&str]| realm.mint(&[Role::TenantAdmin], groups);
     table
         .tenants_refuse(17, "administrator of another tenant", &admin(&["/tenants/other/admins"]), "demo")
         .await;
@@ -229,7 +282,12 @@ async fn bad_for_some(realm: &Realm, table: &mut Table) {
     table
         .tenants_refuse(17, "of a tenant with a shorter name", &admin(&["/tenants/dem/admins"]), "demo")
         .await;
+}
 
+/// Rows 18 and 19: good tokens that give no right to what is asked.
+async fn bad_for_some(realm: &Realm, table: &mut Table) {
+    use Role::{TenantAdmin, TenantViewer};
+    let admin = |groups: &[&str]| realm.mint(&[TenantAdmin], groups);
     let operator = realm.mint(&[Role::PlatformAdmin], &[]);
     for (slug, state) in [("stopped", "suspended"), ("ended", "deleted")] {
         put_out_of_service(&table.hop, &operator, slug, state == "deleted").await;
@@ -274,11 +332,6 @@ async fn bad_for_some(realm: &Realm, table: &mut Table) {
 
 /// Takes a tenant on, and suspends or deletes it. What the issuer says to it is for other tests.
 async fn put_out_of_service(hop: &Hop, operator: &[String], slug: &str, delete: bool) {
-    fn asks<T>(operator: &[String], message: T) -> tonic::Request<T> {
-        let mut request = tonic::Request::new(message);
-        request.metadata_mut().insert("authorization", operator[0].parse().expect("a token is ASCII"));
-        request
-    }
     let mut tenants = TenantServiceClient::new(hop.clone());
     let (name, reason) = (format!("tenants/{slug}"), String::new());
     let tenant = Some(Tenant { display_name: slug.to_owned(), ..Default::default() });

@@ -84,7 +84,13 @@ fn name_tenant(message: &mut DynamicMessage, tenant: &str, depth: usize) -> bool
             && let Some(pattern) = pattern_of(field)
         {
             let name = pattern.replace("{tenant}", tenant);
-            let parts = name.split('/').map(|part| if part.starts_with('{') { "12025550100" } else { part });
+            // What the demo's tenant has.
+            let parts = name.split('/').map(|part| match part {
+                "{agent}" => "front-desk",
+                "{document}" => "meals",
+                id if id.starts_with('{') => "12025550100",
+                part => part,
+            });
             message.set_field(field, Value::String(parts.collect::<Vec<_>>().join("/")));
             return true;
         }

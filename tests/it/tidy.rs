@@ -7,12 +7,13 @@ use libtest_mimic::Trial;
 use crate::trial;
 
 /// State machines: they are given the time, and never touch sockets, tasks, clocks or chance.
-const CORES: [&str; 21] = [
+const CORES: [&str; 25] = [
     "telephony-gw/src/wire",
     "telephony-gw/src/framing",
     "telephony-gw/src/call",
     "telephony-gw/src/playout",
     "telephony-gw/src/admission",
+    "media/src/audio",
     "media/src/language",
     "media/src/turn",
     "media/src/playout",
@@ -23,6 +24,9 @@ const CORES: [&str; 21] = [
     "media/src/stt/flux/feed",
     "media/src/stt/flux/turns",
     "media/src/stt/flux/message",
+    "media/src/stt/sarvam/utterances",
+    "media/src/tts/sarvam/share",
+    "media/src/tts/sarvam/spoken",
     "dialogue/src/conversation",
     "dialogue/src/segment",
     "dialogue/src/prompt",

@@ -227,7 +227,7 @@ impl MediaSide {
             }
             Input::Phrase(Purpose::IdlePrompt(0), _) => hub.truth.can_ask = true,
             Input::TtsUnavailable(_) => hub.truth.voiceless = true,
-            Input::SttReconnected(_) => hub.counts.reconnects += 1,
+            Input::SttLost(_) => hub.counts.reconnects += 1,
             _ => {}
         }
         Some(input)

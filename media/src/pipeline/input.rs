@@ -69,8 +69,10 @@ pub enum Input {
     TurnResumed,
     /// The caller pressed a key: one of 0-9, *, #, A-D.
     Key(char),
-    /// The transcriber's socket was lost and is back.
-    SttReconnected(String),
+    /// The transcriber's socket was lost, and is dialled again.
+    SttLost(String),
+    /// It is back and was sent everything that it missed.
+    SttCaughtUp,
     /// The transcriber is gone for good.
     SttUnavailable(String),
     /// A phrase is there. The greeting is said at once, unless the caller has taken the floor.

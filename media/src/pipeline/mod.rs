@@ -42,6 +42,10 @@ use wait::Waits;
 const STALL: Duration = Duration::from_secs(8);
 /// The same where there are no fillers to break the silence.
 const STALL_WITHOUT_FILLERS: Duration = Duration::from_millis(3700);
+/// How long after the end of speech words are waited for that a transcriber has to hear again, while fillers are said.
+const STT_PATIENCE: Duration = Duration::from_secs(8);
+/// The same where there are no fillers.
+const STT_PATIENCE_WITHOUT_FILLERS: Duration = Duration::from_millis(2900);
 /// Lateness of a frame that only missing audio explains. Shorter gaps are filled with silence before they come here.
 pub const AUDIO_GAP: Duration = Duration::from_millis(1000);
 /// How often the synthesis of one utterance is taken again after a fault.
@@ -172,10 +176,11 @@ impl Pipeline {
         self.listen(now);
         match input {
             Input::Speech(Edge::SpeechStarted { at_ms }) => {
-                let at = self.instant(Duration::from_millis(at_ms), now);
+                let offset = Duration::from_millis(at_ms);
+                let at = self.instant(offset, now);
                 self.ear.onset(now.saturating_duration_since(at));
                 self.turn.handle(turn::Input::Sound(self.ear.sound()), now);
-                self.turn.handle(turn::Input::SpeechStarted { at }, now);
+                self.turn.handle(turn::Input::SpeechStarted { at, offset }, now);
             }
             Input::Speech(Edge::SpeechEnded { at_ms }) => {
                 let offset = Duration::from_millis(at_ms);
@@ -193,10 +198,12 @@ impl Pipeline {
             }
             Input::TurnResumed => self.turn.handle(turn::Input::VendorTurnResumed, now),
             Input::Key(key) => self.key(key, now),
-            Input::SttReconnected(detail) => {
+            Input::SttLost(detail) => {
                 self.vendor_fault(self.stt_vendor.name(), detail, now);
-                self.turn.handle(turn::Input::TranscriberBehind, now);
+                let patience = self.patience();
+                self.turn.handle(turn::Input::TranscriberLost { patience }, now);
             }
+            Input::SttCaughtUp => self.turn.handle(turn::Input::TranscriberCaughtUp, now),
             Input::SttUnavailable(detail) => {
                 self.fail(self.stt_vendor.name(), detail, EndReason::SttFailed, now)
             }
@@ -314,7 +321,11 @@ impl Pipeline {
                     }
                 }
                 let finishes = self.ending.is_final || self.uninterruptible.contains(&epoch);
-                let agent = if finishes { Agent::Uninterruptible } else { Agent::Audible };
+                let agent = match kind {
+                    Kind::Filler if self.reply.is_none() => Agent::Filling,
+                    _ if finishes => Agent::Uninterruptible,
+                    _ => Agent::Audible,
+                };
                 self.set_agent(agent, now);
                 self.turn.spoken(self.playout.spoken());
                 self.ear.say(&payload, at.saturating_duration_since(self.origin));
@@ -359,11 +370,17 @@ impl Pipeline {
         if self.ending.is_final || self.ending.over {
             return;
         }
-        self.waits.caller_turn();
+        let filling = self.reply.is_none() && self.playout.front_kind() == Some(Kind::Filler);
+        self.waits.caller_turn(filling);
         self.greeting = None;
         if self.reply.as_ref().is_none_or(|reply| reply.tentative.as_ref() != Some(&turn.text)) {
             self.discard_tentative(now);
-            self.discard_reply(now);
+            // What is discarded may have wanted to hang up.
+            self.ending.reason = None;
+            // A filler that was begun because the transcriber was away is said to its end.
+            if !filling {
+                self.discard_reply(now);
+            }
             self.epoch += 1;
             let text = turn.text.clone();
             self.outputs.push_back(Output::UserTurn { epoch: self.epoch, text, tentative: false });
@@ -580,6 +597,13 @@ impl Pipeline {
 
     fn stall(&self) -> Duration {
         if self.phrase(Purpose::Filler(0)).is_some() { STALL } else { STALL_WITHOUT_FILLERS }
+    }
+
+    fn patience(&self) -> Duration {
+        match self.phrase(Purpose::Filler(0)) {
+            Some(_) => STT_PATIENCE,
+            None => STT_PATIENCE_WITHOUT_FILLERS,
+        }
     }
 
     fn set_agent(&mut self, agent: Agent, now: Instant) {

@@ -16,6 +16,8 @@ const FILLERS_AFTER: [Duration; 2] = [Duration::from_millis(800), Duration::from
 /// The silence after the last filler before it is said again: with the silence at the ends of synthesised speech below
 /// the 4 s that the caller is never left with.
 const FILLER_AGAIN: Duration = Duration::from_millis(3000);
+/// The same where nobody can tell whether the caller still speaks, because the transcriber is away.
+const UNHEARD_FILLER: Duration = Duration::from_millis(3200);
 /// How long before the maximum duration the caller is warned.
 const WARNING_BEFORE: Duration = Duration::from_secs(30);
 /// How often the warning looks for a free floor. It never waits in line behind a reply: its epoch is the newer one, and
@@ -135,10 +137,12 @@ impl Waits {
         &self.lines
     }
 
-    /// The caller said something.
-    pub fn caller_turn(&mut self) {
+    /// The caller said something, which may have been waited for already.
+    pub fn caller_turn(&mut self, waited_for: bool) {
         self.idle_count = 0;
-        self.answered();
+        if !waited_for {
+            self.answered();
+        }
     }
 
     /// The reply can be heard: nobody waits for it.
@@ -176,16 +180,22 @@ impl Pipeline {
         let sayable =
             self.phrase(Purpose::Filler(0)).is_some() && self.taken.is_none() && !self.ending.is_final;
         let sayable = sayable && !self.turn.holds_back();
-        self.waits.filler_at = if waiting && quiet && sayable {
-            let asked = self.reply.as_ref().map_or(now, |reply| reply.asked_at);
-            let since = self.playout.silent_since().map_or(asked, |end| end.max(asked));
-            let started = *self.waits.wait_started.get_or_insert(since);
-            Some(match self.waits.lines.filler_delay(self.waits.fillers_said) {
-                Some(after) => (started + after).clamp(since, since + FILLER_AGAIN),
-                None => since + FILLER_AGAIN,
-            })
-        } else {
-            None
+        let silent_since = self.playout.silent_since();
+        let silent = |from: Instant| silent_since.map_or(from, |end| end.max(from));
+        let unheard = self.turn.unheard_since();
+        let unheard = unheard.filter(|_| self.reply.is_none() && self.waits.keys.is_empty());
+        let asked_at = self.reply.as_ref().filter(|_| waiting).map(|reply| (reply.asked_at, true));
+        self.waits.filler_at = match asked_at.or(unheard).filter(|_| quiet && sayable) {
+            Some((from, true)) => {
+                let since = silent(from);
+                let started = *self.waits.wait_started.get_or_insert(since);
+                Some(match self.waits.lines.filler_delay(self.waits.fillers_said) {
+                    Some(after) => (started + after).clamp(since, since + FILLER_AGAIN),
+                    None => since + FILLER_AGAIN,
+                })
+            }
+            Some((from, false)) => Some(silent(from) + UNHEARD_FILLER),
+            None => None,
         };
         let wordless = self.turn.wordless_since();
         let idle = self.reply.is_none()
@@ -239,14 +249,15 @@ impl Pipeline {
         }
     }
 
-    /// Says a filler; its epoch is the awaited reply's, which is said after it.
+    /// Says a filler; its epoch is the awaited reply's, which is said after it, or its own if there is none yet.
     fn filler(&mut self, now: Instant) {
         let said = self.waits.fillers_said;
         self.waits.fillers_said += 1;
         let phrase =
             (0..=said.min(FILLERS_AFTER.len() - 1)).rev().find_map(|n| self.phrase(Purpose::Filler(n)));
-        if let (Some(phrase), Some(reply)) = (phrase, &self.reply) {
-            let epoch = reply.epoch;
+        if let Some(phrase) = phrase {
+            let epoch = self.reply.as_ref().map_or(self.epoch + 1, |reply| reply.epoch);
+            self.epoch = self.epoch.max(epoch);
             self.say_as(epoch, Kind::Filler, &phrase, now);
         }
     }

@@ -209,6 +209,11 @@ impl Playout {
         self.utterances.front().map(|utterance| utterance.epoch)
     }
 
+    /// What it is.
+    pub fn front_kind(&self) -> Option<Kind> {
+        self.utterances.front().map(|utterance| utterance.kind)
+    }
+
     /// True while an utterance has audio that was handed on and not all of it was heard: the caller hears us.
     pub fn is_audible(&self) -> bool {
         self.utterances.front().is_some_and(|utterance| utterance.sent > 0)

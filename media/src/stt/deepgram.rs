@@ -112,6 +112,7 @@ impl Nova {
                 }
             }
         }
+        line.sent();
         if line.settings.format.duration_of(self.unanswered) > UNANSWERED_MAX {
             return Err(End::Lost("no result for 8 s of audio".into()));
         }

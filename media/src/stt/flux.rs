@@ -145,6 +145,7 @@ impl Conversation {
             self.unanswered += audio.len();
             socket::send(sink, Message::Binary(audio)).await?;
         }
+        line.sent();
         if line.settings.format.duration_of(self.unanswered) > UNANSWERED_MAX {
             return Err(End::Lost("nothing was said about 6 s of audio".into()));
         }

@@ -70,8 +70,8 @@ pub struct Line {
     pub replay: Replay,
     /// When the vendor took the present socket up.
     opened_at: Option<Instant>,
-    /// Why the last one that it had taken up was lost.
-    lost: Option<String>,
+    /// It has not been sent everything since a socket was lost.
+    behind: bool,
 }
 
 /// Opens a session at once and dials behind it.
@@ -84,7 +84,7 @@ pub fn open(settings: Settings, protocol: impl Protocol, decides_turns: bool) ->
         commands: command_rx,
         outbox: Outbox::new(event_tx),
         opened_at: None,
-        lost: None,
+        behind: false,
     };
     tokio::spawn(line.run(protocol));
     Session { commands, events, decides_turns }
@@ -95,8 +95,13 @@ impl Line {
     pub fn opened(&mut self) {
         self.opened_at = Some(clock::now());
         self.replay.reconnected();
-        if let Some(detail) = self.lost.take() {
-            self.outbox.push(Event::Reconnected { detail });
+    }
+
+    /// Everything that is due was sent.
+    pub fn sent(&mut self) {
+        if self.behind && !self.replay.is_due_later() {
+            self.behind = false;
+            self.outbox.push(Event::CaughtUp);
         }
     }
 
@@ -118,7 +123,10 @@ impl Line {
                     if lived.is_some() {
                         metrics::counter!("trunkline_vendor_reconnects_total", "vendor" => P::VENDOR.name)
                             .increment(1);
-                        self.lost = Some(detail.clone());
+                    }
+                    if !self.behind {
+                        self.behind = true;
+                        self.outbox.push(Event::Lost { detail: detail.clone() });
                     }
                     tracing::warn!(
                         vendor = P::VENDOR.name,
@@ -167,6 +175,7 @@ impl Line {
             tokio::select! {
                 result = &mut attempt => return result,
                 command = self.commands.recv() => self.replay.take(command.ok_or(End::Dropped)?),
+                () = self.outbox.tend() => return Err(End::Dropped),
             }
         }
     }

@@ -118,11 +118,13 @@ pub enum Event {
     /// The caller goes on, or the vendor's socket was lost before it decided: what was prepared since `LikelyEndOfTurn`
     /// is stale.
     TurnResumed,
-    /// The socket was lost and is back; audio since the last final transcript was sent again.
-    Reconnected {
-        /// Why it was lost, for the log.
+    /// The socket was lost, or could not be had, and is dialled again. Audio since the last final transcript is kept.
+    Lost {
+        /// Why, for the log.
         detail: String,
     },
+    /// The socket is back and was sent all audio that it missed.
+    CaughtUp,
     /// The vendor cannot be reached or refuses us for good. The last event; commands are then taken and forgotten.
     Unavailable {
         /// Why, for the log.

@@ -149,6 +149,7 @@ impl Realtime {
                 }
             }
         }
+        line.sent();
         Ok(())
     }
 

@@ -37,8 +37,8 @@ impl Rig {
     }
 
     fn started(&mut self, at: u64, onset: u64) -> Vec<Output> {
-        let onset = self.t + ms(onset);
-        self.at(at, Input::SpeechStarted { at: onset })
+        let instant = self.t + ms(onset);
+        self.at(at, Input::SpeechStarted { at: instant, offset: ms(onset) })
     }
 
     fn ended(&mut self, at: u64, end: u64) -> Vec<Output> {
@@ -66,36 +66,62 @@ fn text_of(outputs: &[Output]) -> Option<&str> {
     })
 }
 
+const LOST: Input = Input::TranscriberLost { patience: Duration::from_secs(8) };
+
 #[test]
-fn waits_longer_for_a_transcriber_that_is_behind_and_only_for_that_turn() {
+fn waits_for_a_transcriber_that_is_behind_until_it_has_caught_up() {
     let partial =
         |end| Transcript { text: "can".into(), is_final: false, utterance_over: false, end: ms(end) };
     let mut rig = Rig::new();
     rig.started(80, 0);
     rig.ended(1100, 1000);
-    rig.at(1300, Input::TranscriberBehind);
+    rig.at(1300, LOST);
     rig.at(2900, Input::Transcript(partial(400)));
-    assert_eq!(rig.at(3100, Input::Tick), vec![]);
-    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(3800)), "until it has caught up");
+    assert_eq!(rig.taker.unheard_since(), Some((rig.t + ms(1000), true)));
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(9000)), "but not for ever");
+    rig.at(3100, Input::TranscriberCaughtUp);
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(3800)), "its last words are on their way");
     assert_eq!(text_of(&rig.words(3500, "can you hear me", 1000)), Some("can you hear me"));
 
     rig.at(3501, Input::Agent(Agent::Silent));
     rig.started(10_080, 10_000);
     rig.ended(11_100, 11_000);
-    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(12_800)));
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(12_800)), "a loss that lies long ago is forgotten");
+    assert_eq!(rig.taker.unheard_since(), None);
 
     let mut rig = Rig::new();
     rig.started(80, 0);
     rig.ended(1100, 1000);
-    rig.at(1900, Input::TranscriberBehind);
+    rig.at(1900, LOST);
     rig.at(2900, Input::Transcript(partial(400)));
-    assert_eq!(text_of(&rig.at(3900, Input::Tick)), Some("can"), "but not for ever");
+    assert_eq!(text_of(&rig.at(9000, Input::Tick)), Some("can"));
+}
 
+#[test]
+fn a_filler_over_words_that_come_late_takes_none_of_them_away() {
     let mut rig = Rig::new();
-    rig.at(0, Input::TranscriberBehind);
-    rig.started(10_080, 10_000);
-    rig.ended(11_100, 11_000);
-    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(12_800)), "one that lies long ago is forgotten");
+    rig.started(80, 0);
+    rig.ended(600, 500);
+    rig.at(650, LOST);
+    rig.taker.spoken("One moment.");
+    rig.at(1300, Input::Agent(Agent::Filling));
+    assert_eq!(rig.words(1400, "one moment", 1390), vec![], "our own voice");
+    assert_eq!(rig.taker.wake_at(), None, "nobody is asked again while it is said");
+    let answer = rig.words(1500, "Yes.", 500);
+    assert_eq!(text_of(&answer), Some("Yes."), "a backchannel, if it were said over us");
+}
+
+#[test]
+fn tells_since_when_a_caller_is_not_heard_although_there_is_noise() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.at(400, LOST);
+    assert_eq!(rig.taker.unheard_since(), None, "the caller speaks");
+    rig.ended(1100, 1000);
+    rig.started(2100, 2000);
+    assert_eq!(rig.taker.unheard_since(), Some((rig.t + ms(1000), false)));
+    rig.at(2500, Input::Agent(Agent::Thinking));
+    assert_eq!(rig.taker.unheard_since(), None);
 }
 
 #[test]

@@ -85,7 +85,7 @@ async fn a_socket_that_never_is_ready_is_dialled_again() {
     let mut caller = Caller::open(&stage);
     caller.say(&speech).await;
     caller.until("the end of the turn", Caller::is_over).await;
-    assert_eq!((caller.text(), caller.reconnects, stage.dialled()), (words(&text), 0, 2));
+    assert_eq!((caller.text(), caller.losses, stage.dialled()), (words(&text), 1, 2));
     quiet(&stage);
 }
 
@@ -98,7 +98,7 @@ async fn a_turn_that_stalls_is_heard_again() {
     caller.pause(200).await;
     caller.say(&speech).await;
     caller.until("the end of the turn", Caller::is_over).await;
-    assert_eq!((caller.text(), caller.reconnects), (words(&text), 1));
+    assert_eq!((caller.text(), caller.losses), (words(&text), 1));
     quiet(&stage);
 }
 
@@ -112,6 +112,6 @@ async fn a_failing_service_costs_no_word() {
     stage.server.strike(Fault::Fail { after: Duration::ZERO });
     caller.say(&speech[8000..]).await;
     caller.until("the end of the turn", Caller::is_over).await;
-    assert_eq!((caller.text(), caller.reconnects), (words(&text), 1));
+    assert_eq!((caller.text(), caller.losses), (words(&text), 1));
     quiet(&stage);
 }

@@ -122,12 +122,11 @@ async fn turns_are_told_and_a_lost_socket_takes_back_what_was_likely() {
     let end = Duration::from_millis(750);
     assert_eq!(event(&mut session).await, Event::LikelyEndOfTurn { text: "No.".into(), end });
     line.say(r#"{"type":"Error","code":"INTERNAL_SERVER_ERROR","description":"no","sequence_id":9}"#).await;
-    let (_, mut line) = server.accept().await;
     assert_eq!(event(&mut session).await, Event::TurnResumed);
+    assert!(matches!(event(&mut session).await, Event::Lost { detail } if detail.contains("INTERNAL")));
+    let (_, mut line) = server.accept().await;
     line.say(CONNECTED).await;
-    assert!(
-        matches!(event(&mut session).await, Event::Reconnected { detail } if detail.contains("INTERNAL"))
-    );
+    assert_eq!(event(&mut session).await, Event::CaughtUp);
     audio(&mut line, 2400).await;
     line.say(turn("EndOfTurn", "No.", 0.2)).await;
     let end = Duration::from_millis(700);

@@ -108,7 +108,8 @@ pub struct Caller {
     likely: Option<String>,
     /// How often an end was called likely.
     pub likely_ends: usize,
-    pub reconnects: usize,
+    pub losses: usize,
+    lost: bool,
     pub unavailable: bool,
 }
 
@@ -125,7 +126,8 @@ impl Caller {
             decides_turns,
             likely: None,
             likely_ends: 0,
-            reconnects: 0,
+            losses: 0,
+            lost: false,
             unavailable: false,
         }
     }
@@ -195,7 +197,12 @@ impl Caller {
                 self.likely_ends += 1;
             }
             Event::TurnResumed => assert!(self.likely.take().is_some(), "nothing was likely"),
-            Event::Reconnected { .. } => self.reconnects += 1,
+            Event::Lost { .. } => {
+                assert!(!self.lost, "a line that is lost once more before it is whole is not told again");
+                self.lost = true;
+                self.losses += 1;
+            }
+            Event::CaughtUp => assert!(std::mem::take(&mut self.lost), "nothing was lost"),
             Event::Unavailable { .. } => self.unavailable = true,
         }
     }

@@ -81,7 +81,7 @@ async fn a_finalize_of_silence_is_answered() {
     caller.wait("the answer", |caller| caller.finals().count() > 0).await;
     let answer = caller.finals().next().expect("it came");
     assert_eq!((answer.text.as_str(), answer.utterance_over), ("", true));
-    assert_eq!((caller.reconnects, stage.violations()), (0, Vec::<String>::new()));
+    assert_eq!((caller.losses, stage.violations()), (0, Vec::<String>::new()));
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn a_vendor_that_dies_in_silence_is_missed_before_it_is_needed() {
     let stage = start();
     stage.next(vec![Trouble::SilentAfter(Duration::from_millis(500))]);
     let mut caller = Caller::open(&stage);
-    caller.until("another socket", |caller| caller.reconnects == 1).await;
+    caller.until("another socket", |_| stage.dialled() == 2).await;
     let (speech, text) = recording(Line::Short);
     caller.say(&speech).await;
     caller.until("the end of the utterance", Caller::is_over).await;
@@ -105,7 +105,7 @@ async fn speech_without_a_final_transcript_is_heard_again() {
     let mut caller = Caller::open(&stage);
     caller.say(&speech).await;
     caller.until("the end of the utterance", Caller::is_over).await;
-    assert_eq!((caller.text(), caller.reconnects), (words(&text), 1));
+    assert_eq!((caller.text(), caller.losses), (words(&text), 1));
 }
 
 #[tokio::test]

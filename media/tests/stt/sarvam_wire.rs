@@ -132,10 +132,11 @@ async fn after_a_close_what_is_not_settled_is_sent_again() {
     audio(&next(&mut line).await);
     line.say(r#"{"event":"vad.speech_start","utterance_idx":0,"confidence":0.9}"#).await;
     line.close(1011, "internal").await;
+    assert!(matches!(event(&mut session).await, Event::Lost { .. }));
     let (_, mut line) = server.accept().await;
     line.say(BEGIN).await;
-    assert!(matches!(event(&mut session).await, Event::Reconnected { .. }));
     assert_eq!(audio(&next(&mut line).await), vec![1; 160]);
+    assert_eq!(event(&mut session).await, Event::CaughtUp);
 }
 
 #[tokio::test]

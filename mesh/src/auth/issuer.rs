@@ -32,8 +32,8 @@ use super::{FetchError, KeySource, contract::role_of, role_name};
 const AUDIENCE: &str = "trunkline";
 /// The life of a client's token, as the realm file sets it.
 const TOKEN_LIFE: Duration = Duration::from_secs(300);
-/// The clients of the realm file, and the role of each.
-const CLIENTS: [(&str, Role); 6] = [
+/// The clients of the realm file, `deploy/keycloak`, and the role of each.
+pub const CLIENTS: [(&str, Role); 6] = [
     ("svc-telephony-gw", Role::SvcTelephonyGw),
     ("svc-media", Role::SvcMedia),
     ("svc-dialogue", Role::SvcDialogue),

@@ -14,7 +14,7 @@ mod verify;
 pub use caller::{Caller, tenant_slug};
 pub use claims::Expected;
 pub use contract::{Contract, Rpc, UnguardedMethod, role_name};
-pub use issuer::{Issuer, IssuerError, MintRequest};
+pub use issuer::{CLIENTS, Issuer, IssuerError, MintRequest};
 pub use keys::{FetchError, HttpKeys, KeySource, Keys, read_answer};
 pub use token::{TokenConfig, TokenSource};
 pub use verify::Verifier;

@@ -8,14 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use proto::types::v1::ErrorReason;
 use tokio::time::{Sleep, sleep_until, timeout_at};
 use tonic::{Status, body::Body};
 
-use super::{Inner, Step, refuse};
+use super::{
+    Inner, Step,
+    body::{Frames, Polled, with_frames},
+    refuse,
+};
 use crate::{BoxError, ServiceError, auth::Contract, clock};
 
 const HEADER: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -137,42 +140,24 @@ fn to_header(timeout: Duration) -> HeaderValue {
 /// Ends the body of a response when the deadline passes, if there is one for all of it.
 fn within(response: Response<Body>, whole: Option<Instant>) -> Response<Body> {
     let Some(at) = whole else { return response };
-    response.map(|inner| Body::new(Within { inner, sleep: Box::pin(sleep_until(at.into())), over: false }))
+    with_frames(response, Within(Box::pin(sleep_until(at.into()))))
 }
 
-struct Within {
-    inner: Body,
-    sleep: Pin<Box<Sleep>>,
-    over: bool,
-}
+struct Within(Pin<Box<Sleep>>);
 
-impl http_body::Body for Within {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if self.over {
-            return Poll::Ready(None);
-        }
-        if let ready @ Poll::Ready(_) = Pin::new(&mut self.inner).poll_frame(cx) {
+impl Frames for Within {
+    fn poll(&mut self, inner: &mut Body, cx: &mut Context<'_>) -> Polled {
+        if let ready @ Poll::Ready(_) = Pin::new(&mut *inner).poll_frame(cx) {
             return ready;
         }
-        if self.sleep.as_mut().poll(cx).is_pending() {
+        if self.0.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
-        self.over = true;
-        self.inner = Body::empty();
+        *inner = Body::empty();
         let mut trailers = HeaderMap::new();
         // Fails only for a message that is no header, and ours is one.
         let _ = Status::from(passed()).add_header(&mut trailers);
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.over || self.inner.is_end_stream()
     }
 }
 

@@ -1,18 +1,17 @@
 //! Request ids: taken from the other side when they are well formed, made otherwise, passed on and echoed, and part of
 //! every error.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::{pin::Pin, task::Context};
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame};
 use tonic::{Code, Status, body::Body};
 use uuid::Uuid;
 
-use super::{Inner, Step, body::code_in};
+use super::{
+    Inner, Step,
+    body::{Frames, Polled, code_in, with_frames},
+};
 use crate::{BoxError, error};
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -69,7 +68,7 @@ impl Step for Accept {
             complete(response.headers_mut(), &id);
             return Ok(response);
         }
-        Ok(response.map(|inner| Body::new(Completed { inner, id })))
+        Ok(with_frames(response, Completed(id)))
     }
 }
 
@@ -83,38 +82,21 @@ fn complete(headers: &mut HeaderMap, id: &RequestId) {
     let _ = error::complete(&status, id.as_str()).add_header(headers);
 }
 
-/// A body whose trailers tell the id if they tell an error.
-struct Completed {
-    inner: Body,
-    id: RequestId,
-}
+/// Trailers tell the id if they tell an error.
+struct Completed(RequestId);
 
-impl http_body::Body for Completed {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+impl Frames for Completed {
+    fn poll(&mut self, inner: &mut Body, cx: &mut Context<'_>) -> Polled {
+        let polled = Pin::new(inner).poll_frame(cx);
         polled.map(|frame| {
             frame.map(|frame| match frame?.into_trailers() {
                 Ok(mut trailers) => {
-                    complete(&mut trailers, &self.id);
+                    complete(&mut trailers, &self.0);
                     Ok(Frame::trailers(trailers))
                 }
                 Err(data) => Ok(data),
             })
         })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }
 

@@ -1,7 +1,7 @@
 use proto::{
     auth::v1::Role,
     retrieval::v1::{
-        CreateDocumentRequest, DeleteDocumentRequest, Document, GetDocumentRequest,
+        CreateDocumentRequest, DeleteDocumentRequest, Document, GetDocumentRequest, ListDocumentsRequest,
         document_service_server::DocumentService as _,
     },
     types::v1::ErrorReason,
@@ -66,6 +66,7 @@ async fn documents_survive_a_restart_without_the_vendor() {
 async fn another_tenants_documents_are_not_there() {
     let node = Node::start().await;
     node.create(ACME, "faq", "", "Ours.").await.unwrap();
+    let before = node.everything_of(ACME).await;
     let name = "tenants/acme/documents/faq";
     refused(get(&node, "other", name).await, Code::PermissionDenied, ErrorReason::TenantMismatch);
     refused(delete(&node, "other", name).await, Code::PermissionDenied, ErrorReason::TenantMismatch);
@@ -73,11 +74,22 @@ async fn another_tenants_documents_are_not_there() {
     refused(get(&node, "other", own_name).await, Code::NotFound, ErrorReason::ResourceNotFound);
     refused(delete(&node, "other", own_name).await, Code::NotFound, ErrorReason::ResourceNotFound);
     assert!(node.names("tenants/other").await.is_empty());
-    let request = CreateDocumentRequest { parent: ACME.into(), ..CreateDocumentRequest::default() };
+    let request = CreateDocumentRequest {
+        parent: ACME.into(),
+        document_id: "faq".into(),
+        text: "Theirs.".into(),
+        ..CreateDocumentRequest::default()
+    };
     let request = asking(request, Role::TenantOperator, &["other"]);
     let foreign = node.retrieval.document_service().create_document(request).await;
     refused(foreign, Code::PermissionDenied, ErrorReason::TenantMismatch);
-    assert!(get(&node, "acme", name).await.is_ok());
+    let request = ListDocumentsRequest { parent: ACME.into(), ..ListDocumentsRequest::default() };
+    let request = asking(request, Role::TenantOperator, &["other"]);
+    let foreign = node.retrieval.document_service().list_documents(request).await;
+    refused(foreign, Code::PermissionDenied, ErrorReason::TenantMismatch);
+    let foreign = node.search_as(Role::TenantOperator, &["other"], ACME, "ours", 0).await;
+    refused(foreign, Code::PermissionDenied, ErrorReason::TenantMismatch);
+    assert_eq!(node.everything_of(ACME).await, before);
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! A node of this role alone: real services, a tenancy role written by hand, and a vendor on loopback.
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, Once},
 };
 
@@ -183,12 +184,37 @@ impl Node {
         documents.into_iter().map(|document| document.name).collect()
     }
 
+    /// Everything that a tenant has: its documents, its passages, and every file of the node.
+    pub async fn everything_of(&self, parent: &str) -> (Vec<Document>, Vec<Passage>, Files) {
+        let documents = self.list(parent, 200, "").await.unwrap().documents;
+        let passages = self.search(parent, "ours").await.unwrap();
+        assert!(!documents.is_empty() && !passages.is_empty());
+        (documents, passages, files(self.dir.path()))
+    }
+
     /// How many texts the vendor has embedded as documents.
     pub fn embedded(&self) -> u64 {
         let requests = self.voyage.log().matching(|event| event.name == "request");
         let documents = requests.iter().filter(|request| request.text("input_type") == Some("document"));
         documents.filter_map(|request| request.fields.get("texts")?.as_u64()).sum()
     }
+}
+
+/// Files by path, with what is in them.
+pub type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+fn files(folder: &Path) -> Files {
+    let mut found = Files::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            let bytes = std::fs::read(&path).unwrap();
+            found.insert(path, bytes);
+        }
+    }
+    found
 }
 
 /// A request as it reaches a handler: with a checked caller.

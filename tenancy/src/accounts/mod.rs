@@ -163,4 +163,4 @@ impl From<AccountsError> for ServiceError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

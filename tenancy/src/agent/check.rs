@@ -247,8 +247,12 @@ impl Check {
         if delays.is_empty() { default } else { delays }
     }
 
+    /// Notes a bad field. Of several faults of one field the first is told: the others may go with it.
     fn refuse(&mut self, field: &str, why: impl Into<String>) {
-        self.wrong.push((format!("agent.{field}"), why.into()));
+        let field = format!("agent.{field}");
+        if self.wrong.iter().all(|(known, _)| *known != field) {
+            self.wrong.push((field, why.into()));
+        }
     }
 
     fn text(&mut self, field: &str, text: &str, min: usize, max: usize) {
@@ -368,11 +372,13 @@ mod tests {
         agent.model.as_mut().unwrap().max_tokens = 5000;
         agent.call_duration_max = duration(1);
         let phrases = agent.phrases.as_mut().unwrap();
-        phrases.filler_delays = [duration(3000), duration(800)].into_iter().flatten().collect();
+        phrases.filler_delays = [duration(30_000), duration(1)].into_iter().flatten().collect();
         phrases.uninterruptible = vec![wire::Line::Greeting.into(), 0];
         let turn = agent.turn.as_mut().unwrap();
         turn.endpointing_delay_min = duration(1500);
         turn.endpointing_delay_max = duration(1000);
+        // Out of its own range, and over the maximum.
+        turn.endpointing_delay_question = duration(90_000);
         turn.idle_timeout = Some(Duration { seconds: -5, nanos: 0 });
         turn.dtmf_terminator = "##".into();
         let wrong = read(agent).unwrap_err();
@@ -388,6 +394,7 @@ mod tests {
             "agent.turn.idle_timeout",
             "agent.turn.endpointing_delay_min",
             "agent.turn.endpointing_delay_open",
+            "agent.turn.endpointing_delay_question",
             "agent.call_duration_max",
             "agent.phrases.filler_delays",
             "agent.phrases.uninterruptible[1]",

@@ -92,7 +92,8 @@ fn right_of(field: &str, right: i32) -> Result<Right, (String, String)> {
     Right::from_wire(right).ok_or_else(|| (field.to_owned(), allowed.to_owned()))
 }
 
-/// Whether a text can be an e-mail address; whether it is one, the issuer's message to it will show.
+/// An e-mail address, in small letters as the issuer keeps it, if a text can be one; whether it is one, the issuer's
+/// message to it will show.
 fn email_of(field: &str, email: &str) -> Result<Pii<String>, (String, String)> {
     let plain = email.len() <= EMAIL_MAX_BYTES
         && email.bytes().all(|b| b.is_ascii_graphic() && !b"\"(),:;<>[\\]".contains(&b));
@@ -100,7 +101,7 @@ fn email_of(field: &str, email: &str) -> Result<Pii<String>, (String, String)> {
         !name.is_empty() && domain.contains('.') && !domain.contains('@') && !domain.starts_with('.')
     });
     if plain && split.is_some() {
-        return Ok(Pii::new(email.to_owned()));
+        return Ok(Pii::new(email.to_ascii_lowercase()));
     }
     Err((field.to_owned(), "must be an e-mail address such as ann@mail.example".to_owned()))
 }
@@ -108,6 +109,13 @@ fn email_of(field: &str, email: &str) -> Result<Pii<String>, (String, String)> {
 async fn find_account(tx: &mut TenantTx, account: &AccountId) -> Result<ServiceAccount, Status> {
     let found = tx.service_account(account).await?;
     Ok(found.ok_or_else(|| ServiceError::not_found(&account.name_in(tx.tenant())))?)
+}
+
+fn with_email(mut answer: CreateMemberResponse, email: Pii<String>) -> CreateMemberResponse {
+    if let Some(member) = &mut answer.member {
+        member.email = email.into_inner();
+    }
+    answer
 }
 
 fn account_taken(name: &str) -> ServiceError {
@@ -148,9 +156,7 @@ impl member_service_server::MemberService for MemberService {
     ) -> Result<Response<CreateMemberResponse>, Status> {
         let message = request.get_ref();
         let mut work = self.desk.write(&request, CREATE_MEMBER, "parent", &message.parent).await?;
-        if let Some(answer) = work.repeat(&message.request_id, message).await? {
-            return Ok(Response::new(answer));
-        }
+        let repeated: Option<CreateMemberResponse> = work.repeat(&message.request_id, message).await?;
         check_parent("parent", &message.parent)?;
         let tenant = work.tx.tenant().clone();
         let given = required("member", message.member.as_ref())?;
@@ -163,6 +169,9 @@ impl member_service_server::MemberService for MemberService {
                     );
                 }
             };
+        if let Some(answer) = repeated {
+            return Ok(Response::new(with_email(answer, email)));
+        }
         work.audit(&format!("{tenant}/members"), &format!("somebody is to be {}", right.as_str())).await?;
         let held = work.hold().await?;
         let made = async {
@@ -177,7 +186,11 @@ impl member_service_server::MemberService for MemberService {
         };
         let mut work = held.resume().await?;
         work.audit(&member_name(&tenant, &member.id), &format!("is {}", right.as_str())).await?;
-        work.finish(CreateMemberResponse { member: Some(member.into_wire(&tenant)) }).await
+        let answer = CreateMemberResponse { member: Some(member.into_wire(&tenant)) };
+        // People are known to the issuer alone: what is stored for a repeat, which brings the address, is without it.
+        let answer = with_email(answer, Pii::new(String::new()));
+        let response = work.finish(answer).await?;
+        Ok(response.map(|answer| with_email(answer, email)))
     }
 
     async fn list_members(
@@ -268,6 +281,8 @@ impl member_service_server::MemberService for MemberService {
         let state =
             work.tx.find_tenant().await?.ok_or_else(|| ServiceError::not_found(&tenant.to_string()))?;
         if let Err(inactive) = require_active(&state) {
+            // Nobody waits for this transaction while the issuer is asked.
+            drop(work);
             at_issuer(self.desk.accounts()?.delete_service_account(&tenant, &account)).await?;
             return Err(inactive.into());
         }
@@ -359,6 +374,7 @@ mod tests {
         for good in ["ann@mail.example", "a.b+c@x.y.example", "O'Neil@mail.example"] {
             assert!(email_of("f", good).is_ok(), "{good}");
         }
+        assert_eq!(email_of("f", "Ann@Mail.example").unwrap().expose(), "ann@mail.example");
         let long = format!("{}@mail.example", "a".repeat(250));
         for bad in [
             "",

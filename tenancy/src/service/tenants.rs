@@ -180,6 +180,12 @@ impl tenant_service_server::TenantService for TenantService {
             Err(error) => return Err(held.give_up(error).await),
         };
         let mut work = held.resume().await?;
+        let tenant = work.tx.find_tenant().await?.ok_or_else(|| ServiceError::not_found(&id.to_string()))?;
+        if tenant.state == TenantState::Deleted {
+            drop(work);
+            at_issuer(self.desk.accounts()?.delete_tenant(&id)).await?;
+            return Err(wrong_state(&tenant, "somebody deleted it while it was being taken on").into());
+        }
         let display_name = tenant.display_name.clone();
         let tenant = work.tx.change_tenant(tenant, display_name, TenantState::Active).await?;
         work.tx.set_service_account_state(&account, AccountState::Active).await?;

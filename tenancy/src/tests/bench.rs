@@ -1,6 +1,6 @@
 //! What the tests work with: a role on either engine, and who asks it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use mesh::{Pii, auth::Caller, error::reason_of};
 use proto::{auth::v1::Role, tenancy::v1 as wire, types::v1::ErrorReason};
@@ -9,9 +9,10 @@ use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
-use super::accounts::FakeAccounts;
+use super::realm::Realm;
 use crate::{
     Tenancy,
+    accounts::Accounts,
     control::{Access, Store, TenantTx},
     ids::TenantId,
     service::{Desk, RoutingService},
@@ -21,7 +22,7 @@ use crate::{
 pub struct Bench {
     pub tenancy: Tenancy,
     pub store: Store,
-    pub accounts: Arc<FakeAccounts>,
+    pub realm: Realm,
     /// The database's name, where the engine is a server.
     pub database: Option<Database>,
     _dir: tempfile::TempDir,
@@ -83,14 +84,15 @@ impl Bench {
 
     async fn on(store: Store, database: Option<Database>, dir: tempfile::TempDir) -> Self {
         crate::seed::plant(&store).await.unwrap();
-        let accounts = Arc::new(FakeAccounts::default());
-        let desk = Desk::open(store.clone(), Some(accounts.clone())).await.unwrap();
+        let realm = Realm::start().await;
+        let desk = Desk::open(store.clone(), Some(realm.accounts.clone())).await.unwrap();
         let keys = BTreeMap::from([("voyage".to_owned(), Pii::new("pa-secret".to_owned()))]);
         let tenancy = Tenancy { routing: RoutingService::new(desk.clone(), keys), desk };
-        let bench = Self { tenancy, store, accounts, database, _dir: dir };
+        let bench = Self { tenancy, store, realm, database, _dir: dir };
         for tenant in ["acme", "globex"] {
             bench.create_tenant(tenant, "").await.unwrap();
         }
+        bench.realm.changes();
         bench
     }
 
@@ -110,6 +112,12 @@ impl Bench {
             text += &format!("{} {number:?}\n", number.number.expose());
         }
         text += &format!("{:?}\n", tx.service_accounts("", 1000).await.unwrap());
+        if let Ok(members) = self.realm.accounts.list_members(tx.tenant()).await {
+            text += &format!(
+                "{:?}\n",
+                members.iter().map(|member| (&member.id, member.right)).collect::<Vec<_>>()
+            );
+        }
         text + &format!("{:?}", tx.audit_log("", "~", 1000).await.unwrap())
     }
 

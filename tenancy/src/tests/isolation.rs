@@ -121,6 +121,7 @@ pub async fn a_foreign_resource_is_not_there(bench: Bench) {
         "list_phone_numbers",
         "get_tenant",
         "create_agent",
+        "create_member",
         "list_members",
         "delete_member",
         "create_service_account",

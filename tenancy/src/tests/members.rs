@@ -12,7 +12,10 @@ use proto::{
 };
 use tonic::{Code, Status};
 
-use super::bench::{ADMIN, Bench, ask, refused, request_id};
+use super::{
+    bench::{ADMIN, Bench, ask, refused, request_id},
+    realm::SECRET_MADE,
+};
 
 const NAME: &str = "tenants/acme/serviceAccounts/reports";
 
@@ -26,9 +29,9 @@ async fn create(bench: &Bench, right: TenantRight, id: &str) -> Result<CreateSer
     ask!(bench, member_service.create_service_account, ADMIN, request)
 }
 
+/// How many secrets the issuer has made since the last time.
 fn made(bench: &Bench) -> usize {
-    let asked = format!("create {NAME} Viewer");
-    bench.accounts.asked().iter().filter(|made| **made == asked).count()
+    bench.realm.changes().iter().filter(|change| *change == SECRET_MADE).count()
 }
 
 pub async fn one_attempt_at_a_time_makes_an_account(bench: Bench) {
@@ -59,7 +62,7 @@ pub async fn one_attempt_at_a_time_makes_an_account(bench: Bench) {
 }
 
 pub async fn making_an_account_goes_on_where_it_failed(bench: Bench) {
-    bench.accounts.set_away(true);
+    bench.realm.set_away(true);
     let id = request_id();
     let away = create(&bench, TenantRight::Viewer, &id).await;
     refused(away, Code::Unavailable, ErrorReason::IdentityUnavailable);
@@ -73,7 +76,7 @@ pub async fn making_an_account_goes_on_where_it_failed(bench: Bench) {
     let other = create(&bench, TenantRight::Admin, "").await;
     refused(other, Code::AlreadyExists, ErrorReason::AlreadyExists);
 
-    bench.accounts.set_away(false);
+    bench.realm.set_away(false);
     let answer = create(&bench, TenantRight::Viewer, &id).await.unwrap();
     assert!(!answer.client_secret.is_empty());
     let repeat = create(&bench, TenantRight::Viewer, &id).await.unwrap();

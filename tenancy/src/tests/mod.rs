@@ -1,7 +1,6 @@
 //! The role through its services: one contract suite, on the embedded engine always and on PostgreSQL where there is a
 //! server (`make test-engines`), and what only one engine can be asked.
 
-mod accounts;
 mod agents;
 mod bench;
 mod isolation;
@@ -9,6 +8,7 @@ mod members;
 mod numbers;
 mod on_postgres;
 mod on_sqlite;
+mod realm;
 mod repeats;
 mod tenants;
 
@@ -54,6 +54,7 @@ suite! {
     tenants::a_tenant_is_taken_on_and_its_secret_shown_once,
     tenants::taking_a_tenant_on_goes_on_where_it_failed,
     tenants::a_suspended_tenant_is_refused_at_once,
+    tenants::a_tenant_that_is_deleted_while_it_is_taken_on_stays_deleted,
     tenants::a_deleted_tenant_leaves_its_name_and_its_log,
     tenants::the_log_tells_who_did_what,
     isolation::another_tenants_token_is_refused_everywhere_and_changes_nothing,

@@ -12,7 +12,14 @@ use proto::{
 };
 use tonic::{Code, Status};
 
-use super::bench::{ADMIN, Bench, MEDIA, PLATFORM, VIEWER, Who, ask, refused, refused_fields, request_id};
+use super::{
+    bench::{ADMIN, Bench, MEDIA, PLATFORM, VIEWER, Who, ask, refused, refused_fields, request_id},
+    realm::SECRET_MADE,
+};
+use crate::{
+    accounts::{Accounts, AccountsError},
+    ids::TenantId,
+};
 
 const ACME: &str = "tenants/acme";
 
@@ -41,18 +48,19 @@ async fn inactive(bench: &Bench) -> Vec<String> {
 
 pub async fn a_tenant_is_taken_on_and_its_secret_shown_once(bench: Bench) {
     let id = request_id();
-    bench.accounts.asked().clear();
     let made = bench.create_tenant("initech", &id).await.unwrap();
     let tenant = made.tenant.clone().unwrap();
     assert_eq!((tenant.name.as_str(), tenant.state()), ("tenants/initech", TenantState::Active));
-    assert_eq!((made.client_id.as_str(), made.client_secret.as_str()), ("tenant.initech.admin", "secret-2"));
-    let asked = ["create tenants/initech", "create tenants/initech/serviceAccounts/admin Admin"];
-    assert_eq!(*bench.accounts.asked(), asked);
+    assert_eq!((made.client_id.as_str(), made.client_secret.is_empty()), ("tenant.initech.admin", false));
+    let changes = bench.realm.changes();
+    let count = |wanted: &str| changes.iter().filter(|change| *change == wanted).count();
+    assert_eq!((count("POST /groups/*/children"), count("POST /groups/*/role-mappings/realm")), (4, 3));
+    assert_eq!((count("POST /clients"), count(SECRET_MADE), changes.len()), (1, 1, 10), "{changes:?}");
 
     let again = bench.create_tenant("initech", &id).await.unwrap();
     assert_eq!((again.tenant, again.client_id), (made.tenant, made.client_id));
     assert_eq!(again.client_secret, "", "a secret is stored nowhere");
-    assert_eq!(*bench.accounts.asked(), asked, "a repeat asks nothing of the issuer");
+    assert!(bench.realm.changes().is_empty(), "a repeat asks nothing of the issuer");
     for other in [request_id(), String::new()] {
         refused(
             bench.create_tenant("initech", &other).await,
@@ -74,7 +82,7 @@ pub async fn a_tenant_is_taken_on_and_its_secret_shown_once(bench: Bench) {
 pub async fn taking_a_tenant_on_goes_on_where_it_failed(bench: Bench) {
     for id in [request_id(), String::new()] {
         let tenant = if id.is_empty() { "hooli" } else { "initech" };
-        bench.accounts.set_away(true);
+        bench.realm.set_away(true);
         let failed = bench.create_tenant(tenant, &id).await;
         refused(failed, Code::Unavailable, ErrorReason::IdentityUnavailable);
         let who = Who(PLATFORM.0, &[]);
@@ -91,7 +99,7 @@ pub async fn taking_a_tenant_on_goes_on_where_it_failed(bench: Bench) {
             let other = bench.create_tenant(tenant, &request_id()).await;
             refused(other, Code::AlreadyExists, ErrorReason::AlreadyExists);
         }
-        bench.accounts.set_away(false);
+        bench.realm.set_away(false);
         let made = bench.create_tenant(tenant, &id).await.unwrap();
         assert_eq!(made.tenant.unwrap().state(), TenantState::Active);
         assert!(!made.client_secret.is_empty(), "nobody has seen it before");
@@ -114,18 +122,38 @@ pub async fn a_suspended_tenant_is_refused_at_once(bench: Bench) {
     ask!(bench, agent_service.get_agent, MEDIA, agent).unwrap();
     assert_eq!(get(&bench, PLATFORM).await.unwrap().state(), TenantState::Suspended);
 
-    bench.accounts.asked().clear();
+    bench.realm.changes();
     let before = get(&bench, PLATFORM).await.unwrap();
     assert_eq!(suspend(&bench).await.unwrap(), before, "a second time does nothing");
     assert_eq!(resume(&bench).await.unwrap().state(), TenantState::Active);
-    assert_eq!(*bench.accounts.asked(), ["enable tenants/acme false", "enable tenants/acme true"]);
+    assert_eq!(bench.realm.changes(), ["PUT /clients/*"; 2], "its one client, disabled and enabled");
     assert!(inactive(&bench).await.is_empty());
     bench.resolve("+12025550111").await.unwrap();
     get(&bench, VIEWER).await.unwrap();
     // The state counts even while the issuer is away, and the caller hears that it is.
-    bench.accounts.set_away(true);
+    bench.realm.set_away(true);
     refused(suspend(&bench).await, Code::Unavailable, ErrorReason::IdentityUnavailable);
     refused(get(&bench, VIEWER).await, Code::PermissionDenied, ErrorReason::TenantInactive);
+}
+
+pub async fn a_tenant_that_is_deleted_while_it_is_taken_on_stays_deleted(bench: Bench) {
+    let held_up = bench.realm.hold_up().await;
+    let delete = async {
+        // The first half has lasted, and the issuer is at work.
+        while bench.realm.changes().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let request = DeleteTenantRequest { name: "tenants/initech".into(), reason: String::new() };
+        ask!(bench, tenant_service.delete_tenant, PLATFORM, request).unwrap();
+        drop(held_up);
+    };
+    let (taken_on, ()) = tokio::join!(bench.create_tenant("initech", ""), delete);
+    refused(taken_on, Code::FailedPrecondition, ErrorReason::WrongState);
+    let request = GetTenantRequest { name: "tenants/initech".into() };
+    let tenant = ask!(bench, tenant_service.get_tenant, PLATFORM, request).unwrap().tenant.unwrap();
+    assert_eq!(tenant.state(), TenantState::Deleted);
+    let left = bench.realm.accounts.list_members(&TenantId::from_slug("initech")).await;
+    assert!(matches!(left, Err(AccountsError::NotFound)), "its groups are gone: {left:?}");
 }
 
 pub async fn a_deleted_tenant_leaves_its_name_and_its_log(bench: Bench) {
@@ -136,7 +164,7 @@ pub async fn a_deleted_tenant_leaves_its_name_and_its_log(bench: Bench) {
     assert!(status.message().contains("suspend it first"), "{}", status.message());
     suspend(&bench).await.unwrap();
     assert_eq!(delete(&bench).await.unwrap().state(), TenantState::Deleted);
-    assert!(bench.accounts.asked().contains(&"delete tenants/acme".to_owned()));
+    assert_eq!(bench.realm.changes(), ["PUT /clients/*", "DELETE /clients/*", "DELETE /groups/*"]);
     let left = bench.everything_of("acme").await;
     assert!(!left.contains("Answer."), "{left}");
     let mut tx = bench.read("acme").await;

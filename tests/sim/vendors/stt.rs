@@ -20,6 +20,9 @@ const UTTERANCE_END: Duration = Duration::from_millis(1000);
 const INTERIM_EVERY: Duration = Duration::from_millis(300);
 const SETTLE_EVERY: Duration = Duration::from_millis(4_000);
 
+/// How much faster than it was spoken the audio is sent that a lost socket did not hear.
+const REPLAY_RATE: f64 = 1.25;
+
 /// The word that is being heard.
 struct Hearing {
     sound: u32,
@@ -46,6 +49,10 @@ pub struct Stt {
     away: Option<Duration>,
     kept: Vec<(u32, Duration)>,
     finalize_kept: bool,
+    /// Where the settled audio ends.
+    settled: Duration,
+    /// When the socket came back, and where the audio began that it had to hear again.
+    replay: Option<(Duration, Duration)>,
 }
 
 impl Stt {
@@ -66,6 +73,8 @@ impl Stt {
             away: None,
             kept: Vec::new(),
             finalize_kept: false,
+            settled: Duration::ZERO,
+            replay: None,
         }
     }
 
@@ -90,28 +99,50 @@ impl Stt {
         }
         if self.chance.happens(hub.plan.often(0.0, 0.0003, 0.001)) {
             self.away = Some(hub.now + self.chance.ms(200, 4_000));
-            hub.log("stt", || "its socket is lost".into());
+            // One that is lost again while it is behind is still behind.
+            if self.replay.is_none() {
+                hub.send_after(
+                    Line::Stt,
+                    Duration::from_millis(1),
+                    Event::Media(Input::SttLost("lost".into())),
+                );
+            }
         }
         self.hear(word, at, hub);
-        if self.flux { self.flux(hub) } else { self.nova(hub) }
+        if self.flux {
+            self.flux(hub)
+        } else {
+            self.nova(hub)
+        }
+        if self.replay.is_some() && self.behind(hub).is_zero() {
+            self.replay = None;
+            hub.send_after(Line::Stt, Duration::from_millis(1), Event::Media(Input::SttCaughtUp));
+        }
     }
 
     /// The socket is back, and hears again what was not settled.
     fn come_back(&mut self, hub: &mut Hub) {
         self.away = None;
         if std::mem::take(&mut self.likely) {
-            self.tell(Input::TurnResumed, Duration::ZERO, hub);
+            self.tell(Input::TurnResumed, hub);
         }
-        self.tell(Input::SttReconnected("lost".into()), Duration::ZERO, hub);
         let kept = std::mem::take(&mut self.kept);
-        let again = self.chance.ms(100, 900);
+        let from = kept.first().map_or(self.offset, |(_, at)| *at);
+        let from = if self.words.is_empty() { from } else { from.min(self.settled) };
+        self.replay = Some((hub.now, from));
         for (word, at) in kept {
             self.hear(word, at, hub);
-            if self.flux { self.flux_after(again, hub) } else { self.nova_after(again, hub) }
+            if self.flux { self.flux(hub) } else { self.nova(hub) }
         }
         if std::mem::take(&mut self.finalize_kept) {
-            self.settle(true, again, hub);
+            self.settle(true, hub);
         }
+    }
+
+    /// How far behind it hears: what it missed is sent to it at [`REPLAY_RATE`].
+    fn behind(&self, hub: &Hub) -> Duration {
+        let Some((back, from)) = self.replay else { return Duration::ZERO };
+        (back + self.offset.saturating_sub(from).div_f64(REPLAY_RATE)).saturating_sub(hub.now)
     }
 
     fn hear(&mut self, word: u32, at: Duration, hub: &mut Hub) {
@@ -140,11 +171,12 @@ impl Stt {
         self.hearing = is_word.then_some(Hearing { sound: word, frames: 1, end: at });
     }
 
-    fn tell(&mut self, input: Input, more: Duration, hub: &mut Hub) {
+    fn tell(&mut self, input: Input, hub: &mut Hub) {
         let late = hub.plan.often(0.002, 0.01, 0.03);
         let delay =
             if self.chance.happens(late) { self.chance.ms(500, 2_500) } else { self.chance.ms(60, 220) };
-        hub.send_after(Line::Stt, delay + more, Event::Media(input));
+        let delay = delay + self.behind(hub);
+        hub.send_after(Line::Stt, delay, Event::Media(input));
     }
 
     fn text(&self) -> String {
@@ -157,33 +189,30 @@ impl Stt {
     }
 
     fn nova(&mut self, hub: &mut Hub) {
-        self.nova_after(Duration::ZERO, hub);
-    }
-
-    fn nova_after(&mut self, more: Duration, hub: &mut Hub) {
         if self.words.is_empty() {
             if self.utterance_open && self.quiet() >= UTTERANCE_END {
                 self.utterance_open = false;
-                self.tell(Input::UtteranceEnd, more, hub);
+                self.tell(Input::UtteranceEnd, hub);
             }
             return;
         }
         if self.quiet() >= ENDPOINTING {
-            self.settle(true, more, hub);
+            self.settle(true, hub);
         } else if self.offset.saturating_sub(self.first_word) >= SETTLE_EVERY {
-            self.settle(false, more, hub);
+            self.settle(false, hub);
         } else if self.words.len() != self.told.0 && self.offset >= self.told.1 + INTERIM_EVERY {
             self.told = (self.words.len(), self.offset);
             let (text, end) = (self.text(), self.last_word);
             let interim = Transcript { text, is_final: false, utterance_over: false, end };
-            self.tell(Input::Transcript(interim), more, hub);
+            self.tell(Input::Transcript(interim), hub);
         }
     }
 
     /// What it has is settled.
-    fn settle(&mut self, utterance_over: bool, more: Duration, hub: &mut Hub) {
+    fn settle(&mut self, utterance_over: bool, hub: &mut Hub) {
         let text = self.text();
         self.words.clear();
+        self.settled = self.offset;
         self.told = (0, self.offset);
         let settled = Transcript { text, is_final: true, utterance_over, end: self.offset };
         if !settled.text.is_empty() && self.chance.happens(hub.plan.often(0.0, 0.004, 0.02)) {
@@ -191,9 +220,9 @@ impl Stt {
             return;
         }
         if self.chance.happens(hub.plan.often(0.0, 0.01, 0.03)) {
-            self.tell(Input::Transcript(settled.clone()), more, hub);
+            self.tell(Input::Transcript(settled.clone()), hub);
         }
-        self.tell(Input::Transcript(settled), more, hub);
+        self.tell(Input::Transcript(settled), hub);
     }
 
     /// Media asks for what it has.
@@ -207,14 +236,10 @@ impl Stt {
         }
         // The last word is heard to its end.
         self.hear(u32::MAX, self.offset, hub);
-        self.settle(true, Duration::ZERO, hub);
+        self.settle(true, hub);
     }
 
     fn flux(&mut self, hub: &mut Hub) {
-        self.flux_after(Duration::ZERO, hub);
-    }
-
-    fn flux_after(&mut self, more: Duration, hub: &mut Hub) {
         if self.words.is_empty() {
             return;
         }
@@ -223,22 +248,23 @@ impl Stt {
             self.told = (self.words.len(), self.offset);
             self.waits = (self.chance.ms(200, 450), self.chance.ms(450, 1_400));
             if std::mem::take(&mut self.likely) {
-                self.tell(Input::TurnResumed, more, hub);
+                self.tell(Input::TurnResumed, hub);
             }
             let update = Transcript { text, is_final: false, utterance_over: false, end };
-            self.tell(Input::Transcript(update), more, hub);
+            self.tell(Input::Transcript(update), hub);
         } else if self.quiet() >= self.waits.1 {
             self.words.clear();
+            self.settled = self.offset;
             self.told = (0, self.offset);
             self.likely = false;
-            self.tell(Input::EndOfTurn { text, end }, more, hub);
+            self.tell(Input::EndOfTurn { text, end }, hub);
         } else if self.quiet() >= self.waits.0 && !self.likely {
             self.likely = true;
             self.told.0 = self.words.len();
-            self.tell(Input::LikelyEndOfTurn { text, end }, more, hub);
+            self.tell(Input::LikelyEndOfTurn { text, end }, hub);
         } else if self.likely && self.hearing.is_some() && self.quiet().is_zero() {
             self.likely = false;
-            self.tell(Input::TurnResumed, more, hub);
+            self.tell(Input::TurnResumed, hub);
         }
     }
 }

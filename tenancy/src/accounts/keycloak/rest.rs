@@ -65,11 +65,12 @@ impl Rest {
         }
     }
 
-    /// Changes a thing that is there.
+    /// Changes a thing that is there. Whoever loses a race for it has to come again: it may not be as wanted.
     pub(super) async fn put(&self, path: &[&str], body: Value) -> Result<(), AccountsError> {
         match self.send(Method::PUT, path, &[], Some(body)).await? {
-            Reply::Done(_) | Reply::Exists => Ok(()),
+            Reply::Done(_) => Ok(()),
             Reply::Absent => Err(AccountsError::NotFound),
+            Reply::Exists => Err(AccountsError::Unavailable("a conflict with another change".into())),
         }
     }
 
@@ -88,28 +89,15 @@ impl Rest {
         query: &[(&str, &str)],
         body: Option<Value>,
     ) -> Result<Reply, AccountsError> {
-        let sent = tokio::time::timeout(REQUEST_TIMEOUT, self.ask(method, path, query, body)).await;
-        sent.unwrap_or_else(|elapsed| Err(AccountsError::Unavailable(elapsed.into())))
-    }
-
-    async fn ask(
-        &self,
-        method: Method,
-        path: &[&str],
-        query: &[(&str, &str)],
-        body: Option<Value>,
-    ) -> Result<Reply, AccountsError> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.extend(path);
         }
-        let mut answer = self.once(&method, &url, query, body.as_ref()).await?;
-        if answer.status() == StatusCode::UNAUTHORIZED {
-            // The realm's keys, or our secret, have changed since our token was given out.
-            self.tokens.refused();
-            answer = self.once(&method, &url, query, body.as_ref()).await?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
         }
-        let status = answer.status();
+        let asked = tokio::time::timeout(REQUEST_TIMEOUT, self.ask(&method, &url, body.as_ref())).await;
+        let (status, body) = asked.map_err(|elapsed| AccountsError::Unavailable(elapsed.into()))??;
         match status {
             StatusCode::NOT_FOUND => return Ok(Reply::Absent),
             StatusCode::CONFLICT => return Ok(Reply::Exists),
@@ -121,7 +109,6 @@ impl Rest {
             }
             _ => {}
         }
-        let body = read_answer(answer).await.map_err(AccountsError::Unavailable)?;
         if status.is_success() {
             return Ok(Reply::Done(body));
         }
@@ -134,17 +121,32 @@ impl Rest {
         Err(AccountsError::Refused(format!("{method} {}: {status} {text}{hint}", path.join("/"))))
     }
 
+    /// Asks, and again with another token if this one is refused: the realm's keys, or our secret, may have changed since
+    /// it was given out.
+    async fn ask(
+        &self,
+        method: &Method,
+        url: &Url,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Vec<u8>), AccountsError> {
+        let mut answer = self.once(method, url, body).await?;
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            self.tokens.refused();
+            answer = self.once(method, url, body).await?;
+        }
+        let status = answer.status();
+        Ok((status, read_answer(answer).await.map_err(AccountsError::Unavailable)?))
+    }
+
     async fn once(
         &self,
         method: &Method,
         url: &Url,
-        query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<reqwest::Response, AccountsError> {
         let token = self.tokens.authorization().await;
         let token = token.map_err(|error| AccountsError::Unavailable(error.into()))?;
-        let mut request =
-            self.http.request(method.clone(), url.clone()).query(query).header(AUTHORIZATION, token);
+        let mut request = self.http.request(method.clone(), url.clone()).header(AUTHORIZATION, token);
         if let Some(body) = body {
             request = request.json(body);
         }

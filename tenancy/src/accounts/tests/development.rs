@@ -1,5 +1,8 @@
 //! The development issuer, on a socket of its own.
 
+use std::sync::OnceLock;
+
+use axum::Router;
 use mesh::{Pii, auth::Issuer};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -7,20 +10,39 @@ use url::Url;
 
 use super::Server;
 
-pub(super) struct Development {
+pub(crate) struct Development {
     issuer: Issuer,
     serving: JoinHandle<std::io::Result<()>>,
     _folder: TempDir,
 }
 
+const KEY_FILE: &str = "dev-issuer/key.pem";
+
+/// The first key of every issuer here, made once: it takes a second.
+fn key() -> &'static str {
+    static KEY: OnceLock<String> = OnceLock::new();
+    KEY.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        Issuer::open(folder.path()).unwrap();
+        std::fs::read_to_string(folder.path().join(KEY_FILE)).unwrap()
+    })
+}
+
 impl Development {
     pub(super) async fn start() -> Self {
+        Self::start_with(|router| router).await
+    }
+
+    /// With something around its endpoints.
+    pub(crate) async fn start_with(wrap: impl FnOnce(Router) -> Router) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("dev-issuer")).unwrap();
+        std::fs::write(folder.path().join(KEY_FILE), key()).unwrap();
         let issuer = Issuer::open(folder.path()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/realms/trunkline", listener.local_addr().unwrap());
         issuer.set_url(&url).unwrap();
-        let serving = tokio::spawn(axum::serve(listener, issuer.router()).into_future());
+        let serving = tokio::spawn(axum::serve(listener, wrap(issuer.router())).into_future());
         Self { issuer, serving, _folder: folder }
     }
 }

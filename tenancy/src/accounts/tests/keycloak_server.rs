@@ -7,14 +7,15 @@ use std::{
     time::Duration,
 };
 
-use mesh::{Pii, clock};
+use mesh::{Pii, auth::CLIENTS, clock};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use url::Url;
 
-use super::{Server, http, secret_variables};
+use super::{Server, http};
 
-const REALM_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/keycloak/trunkline-realm.json");
+/// As an operator starts it.
+const IMPORT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/scripts/keycloak-import");
 /// A cold start takes 25 to 60 s on two cores.
 const START_TIMEOUT: Duration = Duration::from_secs(240);
 const ADMIN: (&str, &str) = ("boot", "boot-secret");
@@ -50,13 +51,10 @@ fn free_port(from: u16) -> u16 {
 impl Keycloak {
     pub(super) async fn start() -> Option<Self> {
         let home = distribution()?;
-        let import = home.join("data/import");
-        std::fs::create_dir_all(&import).unwrap();
-        std::fs::copy(REALM_FILE, import.join("trunkline-realm.json")).unwrap();
         let started_at = clock::now();
         let port = free_port(28_080);
         let management = free_port(port + 1);
-        let child = command(&home, port, management).spawn().expect("kc.sh runs");
+        let child = command(&home, port, management).spawn().expect("the script runs");
         let group = child.id();
         let http = http();
         let mut keycloak = Self { child, group, port, version: String::new(), http, old_key: None };
@@ -114,16 +112,17 @@ impl Keycloak {
 }
 
 fn command(home: &Path, port: u16, management: u16) -> Command {
-    let mut command = Command::new(home.join("bin/kc.sh"));
+    let mut command = Command::new(IMPORT);
     command
-        .args(["start-dev", "--import-realm", "--db=dev-mem", "--health-enabled=true"])
+        .arg(home)
+        .args(["start-dev", "--db=dev-mem", "--health-enabled=true"])
         .args(["--http-host=127.0.0.1", "--http-management-host=127.0.0.1"])
         .arg(format!("--http-port={port}"))
         .arg(format!("--http-management-port={management}"))
         .env_clear()
         .envs(["PATH", "HOME", "JAVA_HOME"].iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
         .envs([("KC_BOOTSTRAP_ADMIN_USERNAME", ADMIN.0), ("KC_BOOTSTRAP_ADMIN_PASSWORD", ADMIN.1)])
-        .envs(secret_variables().into_iter().map(|(client, variable)| (variable, secret_of(client))))
+        .envs(CLIENTS.map(|(client, _)| (secret_variable(client), secret_of(client))))
         // A short life does not repay the second compiler.
         .env("JAVA_OPTS_APPEND", "-XX:TieredStopAtLevel=1")
         .stdin(Stdio::null())
@@ -131,6 +130,12 @@ fn command(home: &Path, port: u16, management: u16) -> Command {
         // The script starts Java as a child, which a signal to the script alone would leave behind.
         .process_group(0);
     command
+}
+
+/// The variable of the realm file that holds a client's secret.
+fn secret_variable(client: &str) -> String {
+    let name = client.trim_start_matches("trunkline-").replace('-', "_").to_uppercase();
+    format!("TRUNKLINE_{name}_SECRET")
 }
 
 fn secret_of(client: &str) -> String {

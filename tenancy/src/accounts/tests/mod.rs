@@ -1,19 +1,17 @@
 //! The identity suite: what tenancy asks of an issuer, and what the tokens of that issuer are worth to every role. It
 //! runs against the development issuer, and against Keycloak with `make test-engines`.
 
-mod development;
+pub(crate) mod development;
 mod keycloak_server;
 mod services;
-mod suite;
-
-use std::collections::HashMap;
+pub(crate) mod suite;
 
 use mesh::{Pii, auth::TokenConfig};
 use url::Url;
 
 /// An issuer under test, with the realm of `deploy/keycloak`.
 #[tonic::async_trait(?Send)]
-pub(super) trait Server {
+pub(crate) trait Server {
     /// Its kind and version.
     fn name(&self) -> String;
     /// Where the realm is.
@@ -53,18 +51,4 @@ fn http() -> reqwest::Client {
     // Whoever comes second finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
-}
-
-/// The variables of the realm file that hold its clients' secrets, by client.
-fn secret_variables() -> HashMap<&'static str, String> {
-    [
-        ("svc-telephony-gw", "TRUNKLINE_SVC_TELEPHONY_GW_SECRET"),
-        ("svc-media", "TRUNKLINE_SVC_MEDIA_SECRET"),
-        ("svc-dialogue", "TRUNKLINE_SVC_DIALOGUE_SECRET"),
-        ("svc-retrieval", "TRUNKLINE_SVC_RETRIEVAL_SECRET"),
-        ("svc-tenancy", "TRUNKLINE_SVC_TENANCY_SECRET"),
-        ("trunkline-operator", "TRUNKLINE_OPERATOR_SECRET"),
-    ]
-    .map(|(client, variable)| (client, variable.to_owned()))
-    .into()
 }

@@ -33,7 +33,7 @@ struct Desk {
     verifier: Verifier,
     operator: TokenSource,
     client: TokenConfig,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Desk {
@@ -46,7 +46,7 @@ impl Desk {
             verifier: verifier(server),
             operator: tokens(server.client("trunkline-operator")),
             client: server.client("trunkline-operator"),
-            _folder: folder,
+            folder,
         }
     }
 
@@ -177,10 +177,20 @@ async fn members(desk: &Desk, admin: &TokenSource) {
         member: Some(wire::Member { email: email.into(), right: right.into(), ..Default::default() }),
         request_id: String::new(),
     };
-    let eve =
-        service.create_member(desk.ask(admin, create("eve@mail.example", TenantRight::Viewer)).await).await;
-    let eve = eve.unwrap().into_inner().member.unwrap();
+    let request = CreateMemberRequest {
+        request_id: "c9d0f0de-8c0f-4b53-a1a3-3d1c7b0f4e10".into(),
+        ..create("Eve@mail.example", TenantRight::Viewer)
+    };
+    let eve = service.create_member(desk.ask(admin, request.clone()).await).await.unwrap().into_inner();
+    let repeat = service.create_member(desk.ask(admin, request).await).await.unwrap().into_inner();
+    assert_eq!(repeat, eve);
+    let eve = eve.member.unwrap();
     assert_eq!((eve.email.as_str(), eve.right()), ("eve@mail.example", TenantRight::Viewer));
+    for file in std::fs::read_dir(desk.folder.path()).unwrap() {
+        let path = file.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(!bytes.windows(4).any(|part| part.eq_ignore_ascii_case(b"eve@")), "an address in {path:?}");
+    }
     let wrong = service.create_member(desk.ask(admin, create("eve", TenantRight::Unspecified)).await).await;
     assert_eq!(reason(wrong), ErrorReason::InvalidField);
 
@@ -229,7 +239,7 @@ async fn audited(desk: &Desk, admin: &TokenSource) {
     assert_eq!(methods, wanted);
     let who = caller(&desk.verifier, admin).await.unwrap();
     assert!(events[..9].iter().all(|event| event.subject == who.subject && event.client == who.client));
-    assert!(!format!("{events:?}").contains("eve@"), "an address is personal");
+    assert!(!format!("{events:?}").to_lowercase().contains("eve@"), "an address is personal");
 }
 
 async fn suspension_counts_at_once(desk: &Desk, admin: &TokenSource) {

@@ -13,7 +13,9 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::future::{BoxFuture, join_all};
 use mesh::{
     Pii,
-    auth::{Caller, Expected, FetchError, HttpKeys, KeySource, Keys, TokenConfig, TokenSource, Verifier},
+    auth::{
+        CLIENTS, Caller, Expected, FetchError, HttpKeys, KeySource, Keys, TokenConfig, TokenSource, Verifier,
+    },
     error::reason_of,
 };
 use proto::{auth::v1::Role, types::v1::ErrorReason};
@@ -57,7 +59,7 @@ pub(super) fn tokens(client: TokenConfig) -> TokenSource {
     TokenSource::new(http(), client).unwrap()
 }
 
-pub(super) fn accounts(server: &dyn Server) -> Keycloak {
+pub(crate) fn accounts(server: &dyn Server) -> Keycloak {
     Keycloak::new(http(), &server.realm_url(), tokens(server.client("svc-tenancy"))).unwrap()
 }
 
@@ -177,14 +179,7 @@ impl Suite {
     }
 
     async fn tokens_come_from_the_real_endpoint(&self, server: &dyn Server) {
-        for (client, role) in [
-            ("svc-telephony-gw", Role::SvcTelephonyGw),
-            ("svc-media", Role::SvcMedia),
-            ("svc-dialogue", Role::SvcDialogue),
-            ("svc-retrieval", Role::SvcRetrieval),
-            ("svc-tenancy", Role::SvcTenancy),
-            ("trunkline-operator", Role::PlatformAdmin),
-        ] {
+        for (client, role) in CLIENTS {
             let source = tokens(server.client(client));
             let caller = caller(&self.verifier, &source).await.unwrap();
             assert_eq!((caller.client.as_str(), caller.roles), (client, vec![role]));
