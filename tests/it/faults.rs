@@ -23,8 +23,8 @@ const LAST_LINE: &str = "We have run out of time.";
 const LONG_QUESTION: &str = "Can you tell me everything about the rooms and the prices?";
 /// The end of the long answer.
 const LONG_ANSWER_END: &str = "If you like, I can go on.";
-/// The longest silence while the agent has the floor: the deadline of a reply, and what the answer to it takes.
-const SILENCE_MAX: Duration = Duration::from_millis(9_500);
+/// The longest silence while the agent has the floor, and what a busy machine adds to it.
+const SILENCE_MAX: Duration = Duration::from_millis(4_500);
 const LOG_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub fn trials() -> Vec<Trial> {
@@ -94,8 +94,8 @@ async fn deepgram_is_reset() {
 async fn deepgram_is_reset_after(ms: u64) {
     let sandbox = Sandbox::start(Shape::Together).await;
     let library = &sandbox.rehearsal.library;
-    // A caller who waits: the answer may come after the agent has asked again for what it was late to hear.
-    let patient = When::AgentQuiet { ms: 2_500 };
+    // A caller who waits, fillers and all.
+    let patient = When::AgentQuiet { ms: 4_200 };
     let steps = vec![line(library, LONG_QUESTION, quiet()).await, prompt(library, "vm-goodbye", patient)];
     let mut placed = sandbox.place(steps);
     placed.until_said(LONG_QUESTION).await;
@@ -104,10 +104,9 @@ async fn deepgram_is_reset_after(ms: u64) {
     let call = sandbox.finish(placed).await;
     call.assert_ended_by_us(EndReason::AgentHangup);
     assert_eq!(vendors(&call), ["deepgram"]);
-    // The end of what must be heard again may come too late for its turn: then the next turn has it.
     let transcript = call.transcript();
     let caller: Vec<_> = transcript.iter().filter_map(|line| line.strip_prefix("caller: ")).collect();
-    assert!(caller.join(" ").ends_with(&format!("{LONG_QUESTION} Goodbye.")), "{caller:?}");
+    assert_eq!(caller, [LONG_QUESTION, "Goodbye."]);
     assert_never_silent(&call);
     sandbox.layout.stop().await;
 }
@@ -121,7 +120,7 @@ async fn deepgram_is_gone() {
     sandbox.rehearsal.deepgram = None;
     let call = sandbox.finish(placed).await;
     call.assert_ended_by_us(EndReason::SttFailed);
-    assert_eq!(vendors(&call), ["deepgram"]);
+    assert_eq!(vendors(&call), ["deepgram", "deepgram"], "lost, and given up");
     assert!(call.words().contains(APOLOGY), "{}", call.words());
     assert_never_silent(&call);
     sandbox.layout.stop().await;
