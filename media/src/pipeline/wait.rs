@@ -16,8 +16,6 @@ const FILLERS_AFTER: [Duration; 2] = [Duration::from_millis(800), Duration::from
 /// The silence after the last filler before it is said again: with the silence at the ends of synthesised speech below
 /// the 4 s that the caller is never left with.
 const FILLER_AGAIN: Duration = Duration::from_millis(3000);
-/// The same where nobody can tell whether the caller still speaks, because the transcriber is away.
-const UNHEARD_FILLER: Duration = Duration::from_millis(3200);
 /// How long before the maximum duration the caller is warned.
 const WARNING_BEFORE: Duration = Duration::from_secs(30);
 /// How often the warning looks for a free floor. It never waits in line behind a reply: its epoch is the newer one, and
@@ -180,23 +178,20 @@ impl Pipeline {
         let sayable =
             self.phrase(Purpose::Filler(0)).is_some() && self.taken.is_none() && !self.ending.is_final;
         let sayable = sayable && !self.turn.holds_back();
-        let silent_since = self.playout.silent_since();
-        let silent = |from: Instant| silent_since.map_or(from, |end| end.max(from));
         let unheard = self.turn.unheard_since();
         let unheard = unheard.filter(|_| self.reply.is_none() && self.waits.keys.is_empty());
-        let asked_at = self.reply.as_ref().filter(|_| waiting).map(|reply| (reply.asked_at, true));
-        self.waits.filler_at = match asked_at.or(unheard).filter(|_| quiet && sayable) {
-            Some((from, true)) => {
-                let since = silent(from);
-                let started = *self.waits.wait_started.get_or_insert(since);
-                Some(match self.waits.lines.filler_delay(self.waits.fillers_said) {
-                    Some(after) => (started + after).clamp(since, since + FILLER_AGAIN),
-                    None => since + FILLER_AGAIN,
-                })
+        let asked_at = self.reply.as_ref().filter(|_| waiting).map(|reply| reply.asked_at);
+        self.waits.filler_at = asked_at.or(unheard).filter(|_| quiet && sayable).map(|from| {
+            let since = self.playout.silent_since().map_or(from, |end| end.max(from));
+            if self.waits.fillers_said == 0 {
+                self.waits.wait_started = Some(since);
             }
-            Some((from, false)) => Some(silent(from) + UNHEARD_FILLER),
-            None => None,
-        };
+            let started = self.waits.wait_started.unwrap_or(since);
+            match self.waits.lines.filler_delay(self.waits.fillers_said) {
+                Some(after) => (started + after).clamp(since, since + FILLER_AGAIN),
+                None => since + FILLER_AGAIN,
+            }
+        });
         let wordless = self.turn.wordless_since();
         let idle = self.reply.is_none()
             && self.playout.is_empty()

@@ -41,6 +41,8 @@ const LAST_WORD_MAX: Duration = Duration::from_millis(400);
 const LATE_WORDS_MAX: Duration = Duration::from_millis(1500);
 /// How long the last words may take of a transcriber that has been sent everything again.
 const CAUGHT_UP_WORDS_MAX: Duration = Duration::from_millis(700);
+/// Sound goes on for this long behind what is known of the caller, while nobody transcribes it, before it is taken for noise.
+const NOISE_BEHIND: Duration = Duration::from_millis(2400);
 /// Sound without a word for this long before we speak is noise.
 pub const NOISE_AFTER: Duration = Duration::from_millis(2000);
 
@@ -287,16 +289,17 @@ impl TurnTaker {
         self.onset.filter(|_| !self.has_words() && self.held.is_none())
     }
 
-    /// Since when the caller waits for a transcriber that has still to hear what was said, as far as anybody can tell, and
-    /// whether it is quiet now: sound may be noise, or the caller who goes on.
-    pub fn unheard_since(&self) -> Option<(Instant, bool)> {
+    /// Since when the caller waits for a transcriber that has still to hear what was said, as far as anybody can tell: sound
+    /// behind the end of speech, or behind the newest words, may be noise, or the caller who goes on.
+    pub fn unheard_since(&self) -> Option<Instant> {
         let waits = matches!(self.agent, Agent::Silent | Agent::Filling) && self.held.is_none();
         self.behind.filter(|_| waits)?;
-        if self.onset.is_none() {
-            return self.ended.map(|(at, _)| (at, true));
-        }
         let newest = self.newest_words.zip(self.audio_origin).map(|((_, end), origin)| origin + end);
-        self.unanswered.max(newest).map(|at| (at, false))
+        let noise = |since: Instant| since + NOISE_BEHIND;
+        match self.onset {
+            Some(_) => self.unanswered.max(newest).map(noise),
+            None => self.ended.map(|(at, _)| newest.map_or(at, |newest| at.min(noise(newest)))),
+        }
     }
 
     /// True while the caller has, or may have, the floor.

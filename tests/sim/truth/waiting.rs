@@ -17,8 +17,8 @@ const WORDS_LATE: Duration = Duration::from_millis(1_500);
 
 /// A word or two over our voice, in no more than this, may be a backchannel that nobody has on a list.
 const PASSING_MAX: Duration = Duration::from_millis(700);
-/// How late a silence may be noticed: noise is taken for the caller for a while.
-const IDLE_GRACE: Duration = Duration::from_secs(5);
+/// How late a silence may be noticed: noise is taken for the caller for a while, and then its words are waited for.
+const IDLE_GRACE: Duration = Duration::from_secs(6);
 /// Speech shorter than this that brings no words is not asked about.
 const SHORT: Duration = Duration::from_millis(460);
 
@@ -120,7 +120,9 @@ impl Truth {
             Some(Some(at)) => *at,
             None => Duration::ZERO,
         };
-        if now > pending.since.max(noticed) + ANSWER_MAX {
+        // Whoever makes a sound meanwhile may have cut the answer off, and waits anew.
+        let sounded = self.utterances.last().map_or(Duration::ZERO, |last| last.end);
+        if now > pending.since.max(noticed).max(sounded) + ANSWER_MAX {
             let what = match pending.number {
                 Some(number) => format!("utterance {number} of the caller was not answered"),
                 None => "keys of the caller were not answered".to_owned(),
@@ -128,9 +130,8 @@ impl Truth {
             self.pending = None;
             return self.violate(Invariant::EveryTurnEnds, now, what);
         }
-        let coughed = self.utterances.last().map_or(Duration::ZERO, |last| last.end);
         let quiet = now
-            .saturating_sub(self.last_heard.unwrap_or_default().max(pending.since).max(coughed).max(noticed));
+            .saturating_sub(self.last_heard.unwrap_or_default().max(pending.since).max(sounded).max(noticed));
         if quiet > SILENCE_MAX && self.can_fill && !self.voiceless {
             let detail = format!("silent since {:.3} s", (now - quiet).as_secs_f64());
             self.violate(Invariant::NoSilence, now, detail);

@@ -20,6 +20,8 @@ const UTTERANCE_END: Duration = Duration::from_millis(1000);
 const INTERIM_EVERY: Duration = Duration::from_millis(300);
 const SETTLE_EVERY: Duration = Duration::from_millis(4_000);
 
+/// The longest word.
+const WORD: Duration = Duration::from_millis(500);
 /// How much faster than it was spoken the audio is sent that a lost socket did not hear.
 const REPLAY_RATE: f64 = 1.25;
 
@@ -99,6 +101,9 @@ impl Stt {
         }
         if self.chance.happens(hub.plan.often(0.0, 0.0003, 0.001)) {
             self.away = Some(hub.now + self.chance.ms(200, 4_000));
+            if std::mem::take(&mut self.likely) {
+                self.tell(Input::TurnResumed, hub);
+            }
             // One that is lost again while it is behind is still behind.
             if self.replay.is_none() {
                 hub.send_after(
@@ -107,6 +112,8 @@ impl Stt {
                     Event::Media(Input::SttLost("lost".into())),
                 );
             }
+            self.kept.push((word, at));
+            return;
         }
         self.hear(word, at, hub);
         if self.flux {
@@ -123,12 +130,10 @@ impl Stt {
     /// The socket is back, and hears again what was not settled.
     fn come_back(&mut self, hub: &mut Hub) {
         self.away = None;
-        if std::mem::take(&mut self.likely) {
-            self.tell(Input::TurnResumed, hub);
-        }
         let kept = std::mem::take(&mut self.kept);
         let from = kept.first().map_or(self.offset, |(_, at)| *at);
-        let from = if self.words.is_empty() { from } else { from.min(self.settled) };
+        let unsettled = self.first_word.saturating_sub(WORD).max(self.settled);
+        let from = if self.words.is_empty() { from } else { from.min(unsettled) };
         self.replay = Some((hub.now, from));
         for (word, at) in kept {
             self.hear(word, at, hub);
