@@ -50,6 +50,9 @@ use crate::{
 /// How long work has to end after the drain's deadline has passed.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
 
+/// The origin of Twilio's REST API, where no other is set.
+const TWILIO_API: &str = "https://api.twilio.com";
+
 /// What a node is to be.
 pub struct Plan {
     /// Its configuration, with a base URL for each vendor that a rehearsal stands in for.
@@ -328,9 +331,14 @@ impl Composer {
             .public_url
             .clone()
             .ok_or_else(|| Exit::configuration("public_url: must be set where telephony-gw runs"))?;
+        let api_url = match &self.config.twilio_base_url {
+            Some(url) => url.clone(),
+            None => TWILIO_API.parse().map_err(Exit::internal)?,
+        };
         let twilio = self.config.twilio_auth_token.clone().map(|auth_token| TwilioAccount {
             auth_token,
             account_sid: self.config.twilio_account_sid.clone(),
+            api_url,
         });
         let mut config = telephony_gw::Config::new(public_url, self.config.node.clone(), twilio);
         let exotel = &self.config.exotel;
@@ -344,7 +352,8 @@ impl Composer {
         let media = MediaServiceClient::new(self.hop(Role::TelephonyGw, Role::Media)?)
             .max_decoding_message_size(mesh::serve::STREAM_MESSAGE_MAX_BYTES);
         let routing = RoutingServiceClient::new(self.hop(Role::TelephonyGw, Role::Tenancy)?);
-        let gateway = TelephonyGw::new(config, media, routing, self.drain.clone());
+        let gateway = TelephonyGw::new(config, media, routing, self.drain.clone())
+            .map_err(|error| Exit::unavailable(chain(&error)))?;
         self.local.insert(Role::TelephonyGw, Routes::new(CallServiceServer::new(gateway.call_service())));
         Ok(gateway)
     }

@@ -221,6 +221,9 @@ fn command(config: &Config, binary: &Path, role: Role) -> Command {
     if let Some(token) = &config.twilio_auth_token {
         command.env("TWILIO_AUTH_TOKEN", token.expose());
     }
+    if let Some(url) = &config.twilio_base_url {
+        command.env("TWILIO_BASE_URL", url.as_str());
+    }
     if let Some(secret) = &config.exotel.webhook_secret {
         command.env("EXOTEL_WEBHOOK_SECRET", secret.expose());
     }

@@ -37,8 +37,9 @@ pub fn check(config: &Config, roles: &BTreeSet<Role>, development: bool) -> Resu
             }
         }
     }
-    for (name, vendor) in &config.vendors {
-        if let Some(url) = &vendor.base_url
+    let vendors = config.vendors.iter().map(|(name, vendor)| (*name, &vendor.base_url));
+    for (name, url) in vendors.chain([("twilio", &config.twilio_base_url)]) {
+        if let Some(url) = url
             && !is_private(url)
         {
             problems.push(format!(

@@ -135,9 +135,11 @@ impl Session {
                 self.send(epoch, wire::first_token(delay)).await?;
             }
             Output::Segment { epoch, index, text } => self.send(epoch, wire::segment(index, text)).await?,
-            Output::ReplyDone { epoch, end_call } => {
+            Output::ReplyDone { epoch, last_call } => {
                 events::reply("done");
-                self.send(epoch, wire::reply_done(end_call)).await?;
+                let action = last_call.as_ref().and_then(|call| self.setup.toolbox.action(call));
+                let end_call = last_call.is_some() && action.is_none();
+                self.send(epoch, wire::reply_done(end_call, action)).await?;
             }
             Output::ReplyFailed { epoch, failure } => {
                 events::reply("failed");

@@ -13,7 +13,7 @@ use proto::{
     },
     tenancy::v1::Agent,
     to_wire,
-    types::v1::{AudioFrame, CallContext, CallEvent, EndReason},
+    types::v1::{ActionEnded, AudioFrame, CallContext, CallEvent, EndReason},
 };
 use tokio::{
     sync::mpsc,
@@ -26,7 +26,7 @@ use crate::{
     audio::{Decoder, Format},
     conversation::Conversation,
     meter::Meter,
-    pipeline::{self, AUDIO_GAP, Input, Output, Phrase, Pipeline, Purpose},
+    pipeline::{self, AUDIO_GAP, Input, Output, Phrase, Pipeline, Purpose, Then},
     stt, tts, turn, vad,
     vad::{Edges, Reading, VadStream},
 };
@@ -220,6 +220,7 @@ impl Session {
                 tracing::info!(call_id = self.call_id, digit = %Pii::new(&dtmf.digit), "key pressed");
                 dtmf.digit.chars().next().map(Input::Key)
             }
+            stream_call_request::Event::ActionEnded(ended) => Some(Input::Returned(ended.outcome())),
             stream_call_request::Event::Stop(stop) => {
                 self.ended = Some(stop.reason());
                 Some(Input::StreamStopped)
@@ -283,6 +284,11 @@ impl Session {
                 Output::Mark { epoch, name } => self.respond(epoch, out::Event::Mark(Mark { name })).await,
                 Output::Clear { epoch } => self.respond(epoch, out::Event::Clear(Clear {})).await,
                 Output::HangUp { reason } => self.hang_up(reason).await,
+                Output::Act { epoch, action } => self.respond(epoch, out::Event::Action(action)).await,
+                Output::ActionEnded { epoch, outcome } => {
+                    let ended = ActionEnded { outcome: outcome.into() };
+                    self.converse(epoch, converse_request::Event::ActionEnded(ended));
+                }
                 Output::Finalize => self.finalize(),
                 Output::Speak { take, text } => {
                     self.meter.speaks(take.epoch, &text);
@@ -477,7 +483,8 @@ fn dialogue_input(response: Result<dialogue::ConverseResponse, Status>) -> Optio
         converse_response::Event::Started(_) => None,
         converse_response::Event::Segment(segment) => Some(Input::Segment { epoch, text: segment.text }),
         converse_response::Event::ReplyDone(done) => {
-            Some(Input::ReplyDone { epoch, end_call: done.end_call })
+            let goodbye = done.end_call.then_some(Then::HangUp(EndReason::AgentHangup));
+            Some(Input::ReplyDone { epoch, then: done.action.map(Then::Act).or(goodbye) })
         }
         converse_response::Event::ReplyFailed(failed) => {
             let dialogue::ReplyFailed { apology, detail, fatal } = failed;

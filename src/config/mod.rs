@@ -97,6 +97,8 @@ pub struct Config {
     pub twilio_account_sid: Option<String>,
     /// Twilio's token; without it every webhook is refused.
     pub twilio_auth_token: Option<Pii<String>>,
+    /// The origin of Twilio's REST API; `None`: the vendor's.
+    pub twilio_base_url: Option<Url>,
     /// Exotel.
     pub exotel: Exotel,
     /// Deepgram's model.
@@ -215,6 +217,7 @@ impl Config {
             vendors,
             twilio_account_sid: reader.optional("twilio.account_sid"),
             twilio_auth_token: reader.secret("twilio.auth_token"),
+            twilio_base_url: reader.origin("twilio.base_url"),
             exotel: Exotel {
                 account_sid: reader.optional("exotel.account_sid"),
                 webhook_secret: reader.secret_in_url("exotel.webhook_secret"),

@@ -120,6 +120,9 @@ impl Display {
                 self.line("agent", "2", &format!("goes on after {ms} ms: that was no interruption"));
             }
             Event::ReplyDiscarded(_) => {}
+            Event::ActionEnded(ended) => {
+                self.line("carrier", "2", &format!("its action is over: {}", ended.outcome().as_str_name()));
+            }
             Event::VendorFault(fault) => {
                 self.line("fault", "31", &format!("{}: {}", fault.vendor, fault.detail))
             }

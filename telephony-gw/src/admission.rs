@@ -11,7 +11,7 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use proto::types::v1::CallContext;
+use proto::types::v1::{CallContext, CarrierAction};
 use sha2::{Digest as _, Sha256};
 
 /// How often a carrier may come back to one call.
@@ -126,10 +126,25 @@ struct Record<H> {
     spent: bool,
     resumes: u32,
     connected: bool,
+    /// What the carrier was asked to do with the call, until that is over.
+    action: Option<CarrierAction>,
+    /// The carrier has asked whom to dial for it.
+    dialled: bool,
     /// None once the call is over.
     held: Option<H>,
     /// When the admission expires, or when a call that is over is forgotten. A connected call has its own deadlines.
     until: Instant,
+}
+
+/// A call as its carrier knows it.
+#[derive(Debug, Clone)]
+pub struct AtCarrier {
+    /// The carrier's name of the call.
+    pub call_sid: String,
+    /// The carrier's name of the account, if it was told.
+    pub account_sid: Option<String>,
+    /// The token of its newest stream.
+    pub token: Token,
 }
 
 /// A `start` that was accepted.
@@ -183,6 +198,8 @@ impl<H> Table<H> {
             spent: false,
             resumes: 0,
             connected: false,
+            action: None,
+            dialled: false,
             held: Some(held),
             until: now + self.admission_timeout,
         };
@@ -293,6 +310,39 @@ impl<H> Table<H> {
         }
         record.until = now + self.admission_timeout;
         Step::Connect { token: record.token.clone(), call_id: call_id.to_owned() }
+    }
+
+    /// The carrier is asked to do something with a call that is in progress, and may come back from it as often as from
+    /// the beginning.
+    pub fn begin_action(&mut self, call_id: &str, action: CarrierAction) -> Option<AtCarrier> {
+        let record = self.records.get_mut(call_id).filter(|record| record.held.is_some())?;
+        record.action = Some(action);
+        record.dialled = false;
+        record.resumes = 0;
+        let Announced { call_sid, account_sid, .. } = record.announced.clone();
+        Some(AtCarrier { call_sid, account_sid, token: record.token.clone() })
+    }
+
+    /// What the carrier was asked to do, and has not done.
+    pub fn action(&self, call_id: &str) -> Option<&CarrierAction> {
+        self.records.get(call_id).filter(|record| record.held.is_some())?.action.as_ref()
+    }
+
+    /// The carrier asks whom to dial for its action.
+    pub fn dial(&mut self, call_id: &str) -> Option<(&CarrierAction, &CallContext)> {
+        let record = self.records.get_mut(call_id).filter(|record| record.held.is_some())?;
+        record.dialled = record.action.is_some();
+        record.action.as_ref().map(|action| (action, &*record.announced.context))
+    }
+
+    /// True once the carrier has asked whom to dial.
+    pub fn is_dialled(&self, call_id: &str) -> bool {
+        self.records.get(call_id).is_some_and(|record| record.dialled)
+    }
+
+    /// The action is over: returned the first time.
+    pub fn end_action(&mut self, call_id: &str) -> Option<CarrierAction> {
+        self.records.get_mut(call_id)?.action.take()
     }
 
     /// The call is over. Returns it the first time.

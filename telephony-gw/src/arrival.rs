@@ -5,13 +5,15 @@ use std::{sync::Arc, time::Duration};
 use mesh::{Pii, clock, error::reason_of};
 use proto::{
     tenancy::v1::ResolveNumberResponse,
-    types::v1::{CallContext, Carrier, Direction, EndReason, ErrorReason},
+    types::v1::{
+        CallContext, Carrier, CarrierOutcome, Direction, EndReason, ErrorReason, carrier_action::Action,
+    },
 };
 use tonic::{Code, Status};
 
 use crate::{
     admission::{Announced, Step, Token},
-    events::CallAdmitted,
+    events::{ActionOver, CallAdmitted},
     session::Note,
     shared::{Held, Shared},
 };
@@ -154,6 +156,28 @@ pub fn next_step(shared: &Shared, call_id: &str, token: &str) -> Step {
         drop(table);
         shared.end(call_id, EndReason::CarrierLost, Duration::ZERO);
     }
+    step
+}
+
+/// The carrier's action is over, which it says with the token of the stream before: what comes next.
+pub fn action_ended(shared: &Shared, call_id: &str, token: &str, outcome: CarrierOutcome) -> Step {
+    let mut table = shared.table();
+    let Some(action) = table.end_action(call_id) else {
+        // The question came twice: the same answer.
+        return table.first_step(call_id);
+    };
+    let is_given_away =
+        outcome == CarrierOutcome::Completed && matches!(action.action, Some(Action::Transfer(_)));
+    let step = if is_given_away {
+        Step::HangUp
+    } else {
+        table.next_step(call_id, token, new_token(), clock::now())
+    };
+    if let Some(held) = table.connected(call_id) {
+        let _ = held.notes.try_send(Note::ActionEnded(outcome));
+    }
+    drop(table);
+    ActionOver { call_id, outcome }.emit();
     step
 }
 

@@ -1,6 +1,7 @@
 //! CORE. The life of a call from its first accepted `start`: Connected -> Active -> Ending -> Ended, with one reason.
 //! What comes before (Admitted) is the admission table's.
 
+mod action;
 #[cfg(test)]
 mod tests;
 
@@ -16,8 +17,12 @@ use proto::{
         stream_call_request::Event as ToMedia, stream_call_response::Event as FromMedia,
     },
     to_wire,
-    types::v1::{CallContext, CallEvent, EndReason, ResumePosition, call_event},
+    types::v1::{
+        ActionEnded, CallContext, CallEvent, CarrierAction, CarrierOutcome, EndReason, ResumePosition, call_event,
+    },
 };
+
+use action::Acting;
 
 use crate::{
     framing::Inbound,
@@ -53,6 +58,10 @@ pub enum Input<'a> {
     CarrierBack,
     /// The carrier says elsewhere that the call is over.
     CarrierOver,
+    /// The carrier does not do what was asked of it.
+    ActionRefused,
+    /// The carrier says what came of what was asked of it. If the call goes on, it will be back.
+    ActionEnded(CarrierOutcome),
     /// The media role said something.
     Media(StreamCallResponse),
     /// The media role's stream could not be opened, broke, or ended without a word.
@@ -79,6 +88,8 @@ pub enum Output {
     DropCarrier,
     /// Close the carrier's socket in good order.
     CloseCarrier,
+    /// Ask this of the carrier.
+    Act(CarrierAction),
     /// Tell whoever watches the call.
     Publish(CallEvent),
     /// The call is over for everyone who asks; comes once, before the farewells.
@@ -118,6 +129,8 @@ enum MediaLink {
 enum CarrierLink {
     Here { heard_at: Instant },
     Away { since: Instant },
+    /// It does something with the call that was asked of it.
+    Acting(Acting),
 }
 
 /// How long a call waits for a carrier that says nothing.
@@ -140,6 +153,8 @@ pub struct Call {
     carrier: CarrierLink,
     pacer: Pacer,
     inbound: Inbound,
+    /// What came of the carrier's action, until the carrier is back.
+    outcome: Option<CarrierOutcome>,
     /// The highest epoch seen.
     epoch: i64,
     /// Messages of the media role that were processed, over all its streams.
@@ -167,6 +182,7 @@ impl Call {
             carrier: CarrierLink::Here { heard_at: now },
             pacer: Pacer::new(format, playout),
             inbound: Inbound::new(format),
+            outcome: None,
             epoch: 0,
             received_count: 0,
             reopens: 0,
@@ -184,11 +200,13 @@ impl Call {
         }
         match input {
             Input::Tick => {}
+            input if self.handle_acting(&input, now) => {}
             Input::Carrier(event) => self.handle_carrier(event, now),
             Input::CarrierClosed | Input::CarrierOver => self.end(EndReason::CallerHangup, now),
             Input::CarrierLost => self.lose_carrier(now),
             Input::CarrierUnusable => self.end(EndReason::CarrierLost, now),
             Input::CarrierBack => self.take_carrier_back(now),
+            Input::ActionRefused | Input::ActionEnded(_) => {}
             Input::Media(response) => self.handle_media(response, now),
             Input::MediaBroke { retry } => self.handle_media_broke(retry, now),
             Input::DrainExpired => self.end(EndReason::Drained, now),
@@ -212,6 +230,7 @@ impl Call {
         let carrier = match self.carrier {
             CarrierLink::Here { heard_at } => heard_at + self.patience.silence,
             CarrierLink::Away { since } => since + self.patience.resume,
+            CarrierLink::Acting(acting) => acting.by,
         };
         let media = match self.media {
             MediaLink::Opening { by } => Some(by),
@@ -270,6 +289,11 @@ impl Call {
             Some(FromMedia::HangUp(_)) if stale => Ok(()),
             Some(FromMedia::HangUp(hang_up)) => {
                 self.end(hang_up.reason(), now);
+                Ok(())
+            }
+            Some(FromMedia::Action(_)) if stale => Ok(()),
+            Some(FromMedia::Action(action)) => {
+                self.begin_action(action, now);
                 Ok(())
             }
             // The end of a call is told once, by the gateway, who knows it for sure.
@@ -331,11 +355,15 @@ impl Call {
         let since = match self.carrier {
             CarrierLink::Away { since } => since,
             CarrierLink::Here { heard_at } => heard_at,
+            CarrierLink::Acting(acting) => acting.since,
         };
         self.inbound.resume(now.saturating_duration_since(since));
         self.pacer.hold();
         self.carrier = CarrierLink::Here { heard_at: now };
         self.pacer.release();
+        if let Some(outcome) = self.outcome.take() {
+            self.tell_media(ToMedia::ActionEnded(ActionEnded { outcome: outcome.into() }));
+        }
     }
 
     fn check_timers(&mut self, now: Instant) {
@@ -349,6 +377,7 @@ impl Call {
             CarrierLink::Away { since } if now >= since + self.patience.resume => {
                 return self.end(EndReason::CarrierLost, now);
             }
+            CarrierLink::Acting(acting) if now >= acting.by => return self.end(acting.reason(), now),
             _ => {}
         }
         match self.media {
@@ -388,7 +417,11 @@ impl Call {
         self.outputs.push_back(Output::CloseCarrier);
         self.state = State::Ending {
             until: now + CLOSE_TIMEOUT,
-            carrier_gone: matches!(self.carrier, CarrierLink::Away { .. }),
+            carrier_gone: match self.carrier {
+                CarrierLink::Here { .. } => false,
+                CarrierLink::Away { .. } => true,
+                CarrierLink::Acting(acting) => !acting.has_stream,
+            },
             media_gone: matches!(self.media, MediaLink::Pausing { .. }),
         };
     }

@@ -57,6 +57,8 @@ pub struct TwilioAccount {
     pub auth_token: Pii<String>,
     /// The account's SID, `AC...`. When set, webhooks and streams of other accounts are refused.
     pub account_sid: Option<String>,
+    /// Where its REST API is.
+    pub api_url: Url,
 }
 
 /// An Exotel account.

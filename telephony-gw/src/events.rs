@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use metrics::{Counter, counter, gauge};
-use proto::types::v1::{CallContext, EndReason};
+use proto::types::v1::{CallContext, CarrierOutcome, EndReason};
 
 /// A call was admitted.
 pub struct CallAdmitted<'a> {
@@ -109,6 +109,39 @@ impl MediaLinkBroke<'_> {
     }
 }
 
+/// What the carrier was asked to do with a call is over.
+pub struct ActionOver<'a> {
+    pub call_id: &'a str,
+    pub outcome: CarrierOutcome,
+}
+
+impl ActionOver<'_> {
+    pub fn emit(self) {
+        let outcome = match self.outcome {
+            CarrierOutcome::Completed => "completed",
+            CarrierOutcome::Busy => "busy",
+            CarrierOutcome::NoAnswer => "no_answer",
+            CarrierOutcome::Canceled => "canceled",
+            CarrierOutcome::Failed | CarrierOutcome::Unspecified => "failed",
+        };
+        counter!("trunkline_carrier_actions_total", "outcome" => outcome).increment(1);
+        tracing::info!(call_id = self.call_id, outcome, "carrier's action over");
+    }
+}
+
+/// The carrier refused to do something with a call.
+pub struct ActionRefused<'a> {
+    pub call_id: &'a str,
+    pub why: &'a dyn std::fmt::Display,
+}
+
+impl ActionRefused<'_> {
+    pub fn emit(self) {
+        counter!("trunkline_carrier_actions_total", "outcome" => "refused").increment(1);
+        tracing::warn!(call_id = self.call_id, why = %self.why, "carrier's action refused");
+    }
+}
+
 /// The caller's audio was dropped, because the media role does not take it.
 pub fn caller_audio_dropped() {
     counter!("trunkline_caller_frames_dropped_total").increment(1);
@@ -148,5 +181,6 @@ fn end_reason_label(reason: EndReason) -> &'static str {
         EndReason::Drained => "drained",
         EndReason::CallerSilent => "caller_silent",
         EndReason::Internal => "internal",
+        EndReason::Transferred => "transferred",
     }
 }

@@ -43,6 +43,14 @@ pub use watch::CallService;
 /// The largest body of a webhook.
 const WEBHOOK_BYTES_MAX: usize = 64 * 1024;
 
+/// The role cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The HTTP client to the carrier has no usable TLS configuration.
+    #[error("the http client to the carrier cannot be built; check the certificate store")]
+    HttpClient(#[source] reqwest::Error),
+}
+
 /// The role.
 #[derive(Clone)]
 pub struct TelephonyGw {
@@ -52,13 +60,17 @@ pub struct TelephonyGw {
 impl TelephonyGw {
     /// A gateway that hands calls to `media` and asks `routing` who owns a number. Needs a Tokio runtime around it:
     /// one task of its own ends admissions that nobody used.
+    ///
+    /// # Errors
+    /// If the HTTP client to the carrier cannot be built.
     pub fn new(
         config: Config,
         media: MediaServiceClient<Hop>,
         routing: RoutingServiceClient<Hop>,
         drain: Drain,
-    ) -> Self {
-        Self { shared: Shared::new(config, media, routing, drain) }
+    ) -> Result<Self, Error> {
+        let shared = Shared::new(config, media, routing, drain).map_err(Error::HttpClient)?;
+        Ok(Self { shared })
     }
 
     /// What carriers call, to be served at the public URL.
@@ -72,6 +84,8 @@ impl TelephonyGw {
             .route("/twilio/media/{node}", get(listener::media_without_token))
             .route("/exotel/{secret}/voice", get(exotel::voice).post(exotel::voice))
             .route("/exotel/{secret}/passthru", get(exotel::passthru).post(exotel::passthru))
+            .route("/exotel/{secret}/transfer", get(exotel::transfer).post(exotel::transfer))
+            .route("/exotel/{secret}/connect", get(exotel::connect).post(exotel::connect))
             .route("/exotel/{secret}/status", post(exotel::status))
             .route("/exotel/media/{node}/{token}", get(listener::exotel))
             .route("/exotel/media/{node}/", get(listener::media_without_token))

@@ -253,7 +253,7 @@ fn bind(
         Ok(()) => Ok(None),
         Err(error) => match error.into_inner() {
             Note::Attach(carrier) => Err((SocketRefusal::CallBusy, Box::new(carrier.socket))),
-            Note::StreamOver | Note::CarrierOver | Note::GaveUp => Ok(None),
+            Note::StreamOver | Note::CarrierOver | Note::ActionEnded(_) | Note::GaveUp => Ok(None),
         },
     }
 }

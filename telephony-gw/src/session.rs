@@ -2,6 +2,7 @@
 
 use std::{
     future::pending,
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,16 +11,19 @@ use axum::extract::ws::{Message, WebSocket};
 use mesh::{clock, drain::InFlight};
 use proto::{
     media::v1::StreamCallResponse,
-    types::v1::{CallContext, EndReason},
+    types::v1::{CallContext, Carrier as Provider, CarrierAction, CarrierOutcome, EndReason, carrier_action::Action},
 };
 use tokio::sync::mpsc;
 
 use crate::{
+    admission::AtCarrier,
     call::{Call, Input, Output, Patience},
-    events::{Frames, MediaLinkBroke, MediaSocketRefused},
+    events::{ActionRefused, Frames, MediaLinkBroke, MediaSocketRefused},
     link::{self, Broke, Inbox, Outbox},
     listener::{close, violation},
     shared::Shared,
+    twilio::rest,
+    webhooks::action_document,
     wire::{Command, Event, Format, ProtocolError, Wire},
 };
 
@@ -41,6 +45,8 @@ pub enum Note {
     StreamOver,
     /// The call is over at the carrier.
     CarrierOver,
+    /// What the carrier was asked to do is over.
+    ActionEnded(CarrierOutcome),
     /// The carrier came back too often: it was told to hang up.
     GaveUp,
 }
@@ -56,11 +62,15 @@ pub struct Session {
     inbox: Option<Inbox>,
     notes: mpsc::Receiver<Note>,
     frames: Frames,
+    /// The request to the carrier's REST API that is under way.
+    asking: Option<Asking>,
     drained: bool,
     /// How to close the carrier's socket when it broke the protocol.
     violation: Option<ProtocolError>,
     _in_flight: Arc<InFlight>,
 }
+
+type Asking = Pin<Box<dyn Future<Output = Result<(), rest::Error>> + Send>>;
 
 /// What a session waited for.
 enum Woken {
@@ -69,6 +79,7 @@ enum Woken {
     Note(Note),
     Timer,
     Flushed,
+    Asked(Result<(), rest::Error>),
     DrainExpired,
 }
 
@@ -95,6 +106,7 @@ impl Session {
             inbox: None,
             notes,
             frames: Frames::new(),
+            asking: None,
             drained: false,
             violation: None,
             _in_flight: in_flight,
@@ -111,6 +123,7 @@ impl Session {
                 Some(note) = self.notes.recv() => Woken::Note(note),
                 () = sleep_until(wake_at) => Woken::Timer,
                 () = flush(&mut self.outbox) => Woken::Flushed,
+                asked = answer(&mut self.asking) => Woken::Asked(asked),
                 () = self.shared.drain.expired(), if !self.drained => Woken::DrainExpired,
             };
             match woken {
@@ -119,6 +132,7 @@ impl Session {
                 Woken::Note(note) => self.on_note(note),
                 Woken::Timer => self.tell(Input::Tick),
                 Woken::Flushed => {}
+                Woken::Asked(answer) => self.on_asked(answer),
                 Woken::DrainExpired => {
                     self.drained = true;
                     self.tell(Input::DrainExpired);
@@ -200,9 +214,47 @@ impl Session {
                     self.on_violation(ProtocolError::UnsupportedFormat);
                 }
             }
+            Note::ActionEnded(outcome) => self.tell(Input::ActionEnded(outcome)),
             Note::StreamOver => self.tell(Input::CarrierLost),
             Note::CarrierOver => self.tell(Input::CarrierOver),
             Note::GaveUp => self.tell(Input::CarrierUnusable),
+        }
+    }
+
+    fn on_asked(&mut self, answer: Result<(), rest::Error>) {
+        self.asking = None;
+        match answer {
+            Ok(()) => {}
+            Err(rest::Error::Over) => self.tell(Input::CarrierOver),
+            Err(error) => self.refuse_action(&error),
+        }
+    }
+
+    fn refuse_action(&mut self, why: &dyn std::fmt::Display) {
+        ActionRefused { call_id: &self.context.call_id, why }.emit();
+        self.shared.table().end_action(&self.context.call_id);
+        self.tell(Input::ActionRefused);
+    }
+
+    /// Asks the carrier to do something with the call: Twilio by its REST API. Exotel's flow asks what to do when its
+    /// stream is closed.
+    async fn begin_action(&mut self, action: CarrierAction) {
+        let at_carrier = self.shared.table().begin_action(&self.context.call_id, action.clone());
+        let (Some(AtCarrier { call_sid, account_sid, token }), Some(action)) = (at_carrier, action.action)
+        else {
+            return self.refuse_action(&"the call is over, or the action is not known");
+        };
+        match (self.context.carrier(), &self.shared.twilio, account_sid) {
+            (Provider::Twilio, Some(calls), Some(account_sid)) => {
+                let calls = calls.clone();
+                let document = action_document(&self.shared, &action, token.expose());
+                let asking = async move { calls.redirect(&account_sid, &call_sid, &document).await };
+                self.asking = Some(Box::pin(asking));
+            }
+            (Provider::Exotel, _, _) if matches!(action, Action::Transfer(_)) => {
+                self.write(close(1000, "the flow goes on")).await;
+            }
+            _ => self.refuse_action(&"the carrier cannot do it"),
         }
     }
 
@@ -228,6 +280,7 @@ impl Session {
                 Output::ToCarrier(command) => self.send(&command).await,
                 Output::DropCarrier => self.carrier = None,
                 Output::CloseCarrier => self.close_carrier().await,
+                Output::Act(action) => self.begin_action(action).await,
                 Output::Publish(event) => self.shared.watchers.publish(&self.context, event),
                 Output::Ended { reason, offset } => self.shared.end(&self.context.call_id, reason, offset),
                 Output::Finished => return true,
@@ -286,6 +339,13 @@ async fn next(inbox: &mut Option<Inbox>) -> Result<StreamCallResponse, Broke> {
 async fn flush(outbox: &mut Option<Outbox>) {
     match outbox {
         Some(outbox) => outbox.flush().await,
+        None => pending().await,
+    }
+}
+
+async fn answer(asking: &mut Option<Asking>) -> Result<(), rest::Error> {
+    match asking {
+        Some(asking) => asking.await,
         None => pending().await,
     }
 }

@@ -14,7 +14,7 @@ use proto::{
 };
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::{admission::Table, config::Config, events, session::Note, watch::Watchers};
+use crate::{admission::Table, config::Config, events, session::Note, twilio::rest, watch::Watchers};
 
 /// Notes that may wait for a session: a carrier has few next steps.
 const NOTES_MAX: usize = 8;
@@ -45,6 +45,8 @@ pub struct Shared {
     pub routes: Routes,
     pub drain: Drain,
     pub watchers: Watchers,
+    /// Where Twilio is asked to do something with a call.
+    pub twilio: Option<rest::Calls>,
     /// Permits of media sockets between their upgrade and their `start`.
     pub handshakes: Arc<Semaphore>,
     table: Mutex<Table<Held>>,
@@ -56,8 +58,9 @@ impl Shared {
         media: MediaServiceClient<Hop>,
         routing: RoutingServiceClient<Hop>,
         drain: Drain,
-    ) -> Arc<Self> {
+    ) -> Result<Arc<Self>, reqwest::Error> {
         let shared = Arc::new(Self {
+            twilio: config.twilio.as_ref().map(rest::Calls::new).transpose()?,
             table: Mutex::new(Table::new(config.calls_max, config.admission_timeout)),
             handshakes: Arc::new(Semaphore::new(config.handshakes_max)),
             watchers: Watchers::default(),
@@ -67,7 +70,7 @@ impl Shared {
             drain,
         });
         tokio::spawn(purge(Arc::downgrade(&shared)));
-        shared
+        Ok(shared)
     }
 
     /// The calls of this node. Never held across an await.

@@ -9,7 +9,7 @@ use axum::{
 };
 use bytes::Bytes;
 use mesh::Pii;
-use proto::types::v1::{Carrier, Direction};
+use proto::types::v1::{Carrier, CarrierOutcome, Direction, carrier_action::Action};
 use url::form_urlencoded;
 
 use crate::{
@@ -25,6 +25,9 @@ use crate::{
 
 /// The longest number or name of a party that is taken over.
 pub const PARTY_CHARS_MAX: usize = 64;
+
+/// The query of the URL that asks what comes after an action.
+const ACTED: &str = "acted";
 
 /// `POST /twilio/voice`: a call announces itself.
 pub async fn voice(
@@ -45,7 +48,16 @@ pub async fn voice(
     Ok(xml(document))
 }
 
-/// `POST /twilio/after/{token}`: a media stream is over, or could not be opened.
+/// What the carrier does next with a call that it asks about.
+enum After {
+    /// What it was asked to, and has not begun.
+    Act(Action),
+    /// Another stream, or the end.
+    Step(Step),
+}
+
+/// `POST /twilio/after/{token}`: a media stream is over, or could not be opened; with the query `acted`, what was to be
+/// done between two streams.
 pub async fn after(
     State(shared): State<Arc<Shared>>,
     Path(token): Path<String>,
@@ -54,10 +66,16 @@ pub async fn after(
     body: Bytes,
 ) -> Result<Response, Forbidden> {
     let form = signed_form(&shared, "after", &uri, &headers, &body)?;
-    let step = next_step(&shared, &token, &form);
-    let result = if step == Step::HangUp { "hang_up" } else { "resumed" };
+    let has_acted = uri.query() == Some(ACTED);
+    let (result, document) = match next_step(&shared, &token, &form, has_acted) {
+        After::Act(action) => ("act", action_document(&shared, &action, &token)),
+        After::Step(step) => {
+            let result = if step == Step::HangUp { "hang_up" } else { "resumed" };
+            (result, step_document(&shared, &step))
+        }
+    };
     WebhookAnswered { route: "after", result, call_sid: &form.call_sid }.emit();
-    Ok(xml(step_document(&shared, &step)))
+    Ok(xml(document))
 }
 
 /// `POST /twilio/status`: the call's state at the carrier.
@@ -78,18 +96,31 @@ pub async fn status(
     Ok(xml(twiml::empty()))
 }
 
-fn next_step(shared: &Shared, token: &str, form: &Form) -> Step {
+fn next_step(shared: &Shared, token: &str, form: &Form, has_acted: bool) -> After {
     let table = shared.table();
-    let Some(call_id) = table.call_of_token(token).map(str::to_owned) else { return Step::HangUp };
+    let hang_up = After::Step(Step::HangUp);
+    let Some(call_id) = table.call_of_token(token).map(str::to_owned) else { return hang_up };
     if !table.is_announced_as(&call_id, &form.call_sid) {
-        return Step::HangUp;
+        return hang_up;
     }
+    let action = table.action(&call_id).and_then(|action| action.action.clone());
     drop(table);
+    let step = match &action {
+        Some(action) if has_acted => {
+            Some(arrival::action_ended(shared, &call_id, token, form.outcome(action)))
+        }
+        _ => None,
+    };
     if form.is_over() {
         arrival::end_by_carrier(shared, &form.call_sid);
-        return Step::HangUp;
+        return hang_up;
     }
-    arrival::next_step(shared, &call_id, token)
+    match (step, action) {
+        (Some(step), _) => After::Step(step),
+        // The stream ended by itself before the carrier was told what to do.
+        (None, Some(action)) => After::Act(action),
+        (None, None) => After::Step(arrival::next_step(shared, &call_id, token)),
+    }
 }
 
 /// What of a webhook matters here. Twilio adds parameters without notice.
@@ -98,6 +129,7 @@ struct Form {
     call_sid: String,
     account_sid: String,
     call_status: String,
+    dial_status: String,
     direction: String,
     from: Pii<String>,
     to: Pii<String>,
@@ -112,6 +144,7 @@ impl Form {
                 "CallSid" => form.call_sid = value(),
                 "AccountSid" => form.account_sid = value(),
                 "CallStatus" => form.call_status = value(),
+                "DialCallStatus" => form.dial_status = value(),
                 "Direction" => form.direction = value(),
                 "From" => form.from = value().into(),
                 "To" => form.to = value().into(),
@@ -123,6 +156,14 @@ impl Form {
 
     fn is_over(&self) -> bool {
         matches!(self.call_status.as_str(), "completed" | "busy" | "failed" | "no-answer" | "canceled")
+    }
+
+    /// What came of an action that is over.
+    fn outcome(&self, action: &Action) -> CarrierOutcome {
+        match action {
+            Action::Transfer(_) => dial_outcome(&self.dial_status),
+            Action::SendDigits(_) => CarrierOutcome::Completed,
+        }
     }
 
     fn direction(&self) -> Direction {
@@ -141,6 +182,17 @@ impl Form {
             to: self.to.clone(),
             ours: ours.clone(),
         }
+    }
+}
+
+/// What a carrier calls the end of a call to somebody else.
+pub fn dial_outcome(status: &str) -> CarrierOutcome {
+    match status {
+        "completed" | "answered" => CarrierOutcome::Completed,
+        "busy" => CarrierOutcome::Busy,
+        "no-answer" => CarrierOutcome::NoAnswer,
+        "canceled" => CarrierOutcome::Canceled,
+        _ => CarrierOutcome::Failed,
     }
 }
 
@@ -209,6 +261,11 @@ fn step_document(shared: &Shared, step: &Step) -> String {
         }),
         Step::HangUp => twiml::hang_up(),
     }
+}
+
+/// The document that does what the media stream cannot.
+pub fn action_document(shared: &Shared, action: &Action, token: &str) -> String {
+    twiml::act(action, &format!("{}/twilio/after/{token}?{ACTED}", base_url(shared)))
 }
 
 fn xml(document: String) -> Response {

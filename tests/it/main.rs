@@ -22,6 +22,7 @@ mod sandbox;
 mod sarvam;
 mod suspension;
 mod tidy;
+mod transfers;
 
 use std::{future::Future, time::Duration};
 
@@ -41,6 +42,7 @@ fn main() {
         kills::trials(),
         media_socket::trials(),
         faults::trials(),
+        transfers::trials(),
         exotel::trials(),
         conformance::trials(),
         barge_in::trials(),

@@ -7,6 +7,7 @@ use std::{
 
 use dialogue::conversation::{Conversation, Effect, Generation, Input, Output, ToolCall, ToolResult};
 use media::pipeline;
+use proto::types::v1::EndReason;
 
 use crate::{
     chance::Chance,
@@ -169,11 +170,12 @@ impl DialogueSide {
                 }
                 self.send(pipeline::Input::Segment { epoch, text }, hub);
             }
-            Output::ReplyDone { epoch, end_call } => {
-                if end_call {
+            Output::ReplyDone { epoch, last_call } => {
+                let then = last_call.map(|_| pipeline::Then::HangUp(EndReason::AgentHangup));
+                if then.is_some() {
                     hub.truth.ends_call(epoch);
                 }
-                self.send(pipeline::Input::ReplyDone { epoch, end_call }, hub);
+                self.send(pipeline::Input::ReplyDone { epoch, then }, hub);
             }
             Output::ReplyFailed { epoch, failure } => {
                 hub.counts.failed_replies += 1;

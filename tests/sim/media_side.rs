@@ -166,7 +166,7 @@ impl MediaSide {
             Event::Tts(event) => self.tts.event(event, hub).map(tts_input),
             Event::FromDialogue(input) => {
                 if hub.breaks(Mutation::HangUpAtOnce)
-                    && matches!(input, Input::ReplyDone { end_call: true, .. })
+                    && matches!(input, Input::ReplyDone { then: Some(_), .. })
                 {
                     self.hang_up(EndReason::AgentHangup, hub);
                 }
@@ -329,6 +329,8 @@ impl MediaSide {
                 self.respond(epoch, down::Event::Clear(Clear {}), hub);
             }
             Output::HangUp { reason } => self.hang_up(reason, hub),
+            // The simulated model has no tool that asks for it.
+            Output::Act { .. } | Output::ActionEnded { .. } => {}
             Output::Finalize => self.stt.finalize(hub),
             Output::Speak { take, text } => self.tts.command(tts::Command::Speak { take, text }, hub),
             Output::SpeakEnd { take } => self.tts.command(tts::Command::Finish { take }, hub),

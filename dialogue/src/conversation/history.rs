@@ -22,6 +22,8 @@ struct Exchange {
     /// One piece for each turn of the caller; never empty.
     caller: Vec<String>,
     rounds: Vec<ToolRound>,
+    /// How many rounds were closed: what is said in them is what was heard.
+    closed: usize,
     /// What was heard after the last round.
     agent: Option<String>,
 }
@@ -100,7 +102,7 @@ impl History {
         let text = text.trim().to_owned();
         match self.exchanges.last_mut() {
             Some(last) if last.agent.is_none() && last.rounds.is_empty() => last.caller.push(text),
-            _ => self.exchanges.push(Exchange { caller: vec![text], rounds: Vec::new(), agent: None }),
+            _ => self.exchanges.push(Exchange { caller: vec![text], rounds: Vec::new(), closed: 0, agent: None }),
         }
     }
 
@@ -126,16 +128,31 @@ impl History {
         }
     }
 
+    /// Gives a call of the newest exchange another result than it had.
+    pub(super) fn answer(&mut self, call_id: &str, result: ToolResult) {
+        let calls = self.exchanges.last_mut().into_iter().flat_map(|open| &mut open.rounds);
+        if let Some((_, old)) =
+            calls.flat_map(|round| &mut round.calls).rfind(|(call, _)| call.id == call_id)
+        {
+            *old = result;
+        }
+    }
+
     /// Closes the open reply: its words become what was heard of them.
     pub(super) fn close(&mut self, heard: &str, interrupted: bool) {
         let Some(open) = self.exchanges.last_mut() else { return };
         let mut rest = heard.trim();
-        for round in &mut open.rounds {
+        for round in open.rounds.iter_mut().skip(open.closed) {
             let (said, after) = split_after_words(rest, round.said.split_whitespace().count());
             round.said = said.to_owned();
             rest = after;
         }
-        open.agent = (!rest.is_empty()).then(|| rest.to_owned());
+        open.closed = open.rounds.len();
+        if !rest.is_empty() {
+            // Words of a reply that went on after its last call took effect.
+            let before = open.agent.take().map(|before| before + " ").unwrap_or_default();
+            open.agent = Some(before + rest);
+        }
         if interrupted && !heard.trim().is_empty() {
             let spoken = open.rounds.iter_mut().map(|round| &mut round.said).chain(open.agent.as_mut());
             if let Some(last) = spoken.filter(|text| !text.is_empty()).last() {

@@ -54,7 +54,8 @@ pub enum Effect {
     /// comes back, and the same call in the next reply gets that result instead of being made again.
     WriteOnce,
     /// What cannot be taken back: runs when the turn is certain, ends the reply, and takes place only when all of the
-    /// reply was heard. An interruption before that undoes the call as if it was never made.
+    /// reply was heard. An interruption before that undoes the call as if it was never made. What takes place may end:
+    /// then its result is the call's, and the reply goes on.
     Irrevocable,
 }
 
@@ -129,6 +130,13 @@ pub enum Input {
     Failed(Generation, Failure),
     /// The tool call at this place in its message has a result.
     ToolDone(Generation, usize, ToolResult),
+    /// What the last call of the newest reply brought about is over: the model is told, and speaks on.
+    Returned {
+        /// Of what it says now: higher than any before.
+        epoch: i64,
+        /// What came of it.
+        result: ToolResult,
+    },
 }
 
 /// What to do.
@@ -186,8 +194,8 @@ pub enum Output {
     ReplyDone {
         /// Which reply.
         epoch: i64,
-        /// End the call once it was heard.
-        end_call: bool,
+        /// What cannot be taken back and takes place once it was heard.
+        last_call: Option<ToolCall>,
     },
     /// The reply broke off.
     ReplyFailed {
@@ -234,6 +242,8 @@ pub struct Conversation {
     discarded: BTreeSet<i64>,
     writes: Writes,
     late_rounds: Vec<LateRound>,
+    /// The tool call whose effect takes place now, by the model's name for it.
+    under_way: Option<String>,
     outputs: VecDeque<Output>,
 }
 
@@ -251,6 +261,7 @@ impl Conversation {
             discarded: BTreeSet::new(),
             writes: Writes::default(),
             late_rounds: Vec::new(),
+            under_way: None,
             outputs: VecDeque::new(),
         }
     }
@@ -295,6 +306,7 @@ impl Conversation {
             Input::Finished(generation, stop, calls) => self.finished(generation, stop, calls),
             Input::Failed(generation, failure) => self.failed(generation, failure),
             Input::ToolDone(generation, index, result) => self.tool_done(generation, index, result),
+            Input::Returned { epoch, result } => self.returned(epoch, result, now),
         }
     }
 
@@ -325,7 +337,25 @@ impl Conversation {
         if let Some(open) = self.reply.take() {
             self.close(open, "", true);
         }
+        self.under_way = None;
         self.history.push_caller(text);
+    }
+
+    /// The effect that was under way is over: its result takes the place of the promise that the model was given.
+    fn returned(&mut self, epoch: i64, result: ToolResult, now: Instant) {
+        if epoch <= self.last_turn.max(self.last_epoch) {
+            return self.refuse("returned");
+        }
+        // A reply without a word is not told to have been heard.
+        if let Some(open) = self.reply.take_if(|reply| reply.is_last()) {
+            self.close(open, "", false);
+        }
+        let Some(call_id) = self.under_way.take() else { return self.refuse("returned") };
+        self.history.answer(&call_id, result);
+        self.last_turn = epoch;
+        self.settle(epoch);
+        self.reply = Some(Reply::new(epoch, now));
+        self.generate();
     }
 
     fn heard(&mut self, epoch: i64, text: &str, interrupted: bool) {
@@ -383,7 +413,7 @@ impl Conversation {
         }
         match std::mem::replace(&mut reply.phase, Phase::Broken) {
             Phase::RunningTools(slots) => self.keep_writes(reply.take_said(), slots),
-            Phase::Done { goodbye: Some(round) } => {
+            Phase::Done { goodbye: Some((_, round)) } => {
                 self.refuse_effect("hang_up");
                 self.keep_writes_of(round);
             }
@@ -394,7 +424,8 @@ impl Conversation {
     fn close(&mut self, mut reply: Reply, heard: &str, interrupted: bool) {
         match &mut reply.phase {
             Phase::Done { goodbye } if !interrupted => {
-                if let Some(round) = goodbye.take() {
+                if let Some((last_call, round)) = goodbye.take() {
+                    self.under_way = Some(last_call);
                     self.history.push_round(round);
                 }
                 self.writes.forget_finished();

@@ -28,8 +28,9 @@ pub(super) enum Phase {
     Generating,
     /// Tools run, or wait for their turn.
     RunningTools(Vec<Slot>),
-    /// All of it was sent. `goodbye` is a round whose effect waits until the reply was heard.
-    Done { goodbye: Option<ToolRound> },
+    /// All of it was sent. `goodbye` is a round whose effect waits until the reply was heard, and the id of the call that
+    /// brings it about.
+    Done { goodbye: Option<(String, ToolRound)> },
     /// It failed or was cancelled: nothing more comes.
     Broken,
 }
@@ -86,6 +87,11 @@ impl Reply {
     /// True while the model or a tool works for it.
     pub(super) fn is_running(&self) -> bool {
         matches!(self.phase, Phase::Generating | Phase::RunningTools(_))
+    }
+
+    /// True when all of it was sent and its effect waits.
+    pub(super) fn is_last(&self) -> bool {
+        matches!(self.phase, Phase::Done { goodbye: Some(_) })
     }
 
     /// The calls of the open round.
@@ -159,7 +165,7 @@ impl Conversation {
             self.run_tools(calls);
         } else if reply.segment_count > 0 {
             reply.phase = Phase::Done { goodbye: None };
-            self.outputs.push_back(Output::ReplyDone { epoch: generation.epoch, end_call: false });
+            self.outputs.push_back(Output::ReplyDone { epoch: generation.epoch, last_call: None });
         } else if stop == Stop::TokenLimit {
             self.fail("the reply ran into its token limit before a word was said");
         } else {
@@ -254,13 +260,14 @@ impl Conversation {
             return;
         }
         let calls: Vec<_> = std::mem::take(slots).into_iter().filter_map(Slot::into_call).collect();
-        let ends_call = calls.iter().any(|(call, result)| {
+        let last_call = calls.iter().find(|(call, result)| {
             !result.is_error && self.tools.get(call.name.as_str()) == Some(&Effect::Irrevocable)
         });
+        let last_call = last_call.map(|(call, _)| call.clone());
         let round = ToolRound { said: reply.take_said(), calls };
-        if ends_call {
-            reply.phase = Phase::Done { goodbye: Some(round) };
-            self.outputs.push_back(Output::ReplyDone { epoch: reply.epoch, end_call: true });
+        if let Some(last_call) = last_call {
+            reply.phase = Phase::Done { goodbye: Some((last_call.id.clone(), round)) };
+            self.outputs.push_back(Output::ReplyDone { epoch: reply.epoch, last_call: Some(last_call) });
         } else {
             match &mut self.tentative {
                 Some(tentative) => tentative.rounds.push(round),

@@ -104,7 +104,7 @@ fn line(output: Output) -> String {
         Output::RunTool { index, call, .. } => format!("run {index} {}", call.name),
         Output::FirstToken { epoch, delay } => format!("first {epoch} {}ms", delay.as_millis()),
         Output::Segment { epoch, index, text } => format!("say {epoch}.{index} {text:?}"),
-        Output::ReplyDone { epoch, end_call } => format!("done {epoch} end={end_call}"),
+        Output::ReplyDone { epoch, last_call } => format!("done {epoch} end={}", last_call.is_some()),
         Output::ReplyFailed { epoch, failure } => format!("failed {epoch} {}", failure.detail),
         Output::Confirmed { epoch } => format!("confirmed {epoch}"),
         Output::Discard { epoch } => format!("discard {epoch}"),
@@ -412,4 +412,44 @@ fn check(history: &History) -> Result<(), TestCaseError> {
     }
     prop_assert!(open.is_empty());
     Ok(())
+}
+
+#[test]
+fn an_effect_that_ends_is_told_and_the_reply_goes_on() {
+    let mut bench = Bench::new();
+    bench.turn(1, "Reception, please");
+    bench.says(1, 0, "I put you through. ");
+    bench.finishes(1, 0, Stop::ToolUse, &["end_call"]);
+    assert_eq!(bench.result(1, 0, 0), ["done 1 end=true"]);
+    let returned = |epoch| Input::Returned {
+        epoch,
+        result: ToolResult { text: "busy".to_owned(), is_error: true },
+    };
+    bench.heard(1, "I put you through.", false);
+    assert_eq!(bench.take(returned(1)), ["refused returned"], "its epoch is not a new one");
+    assert_eq!(bench.take(returned(2)), ["generate 2.0"]);
+    assert_eq!(bench.take(returned(3)), ["refused returned"], "it ends once");
+    bench.says(2, 0, "They are busy. ");
+    bench.finishes(2, 0, Stop::EndOfTurn, &[]);
+    bench.heard(2, "They are", true);
+    bench.turn(4, "Oh");
+    let told = ["U: Reception, please", "A: I put you through. | <end_call c100>", "U: <c100=busy>", "A: They are—", "U: Oh"];
+    assert_eq!(bench.history(), told);
+}
+
+#[test]
+fn an_effect_of_a_reply_without_a_word_is_told_too_and_one_that_never_was_is_not() {
+    let mut bench = Bench::new();
+    bench.turn(1, "Reception, please");
+    bench.finishes(1, 0, Stop::ToolUse, &["end_call"]);
+    bench.result(1, 0, 0);
+    let result = ToolResult { text: "failed".to_owned(), is_error: true };
+    assert_eq!(bench.take(Input::Returned { epoch: 2, result: result.clone() }), ["generate 2.0"]);
+    let mut bench = Bench::new();
+    bench.turn(1, "Reception, please");
+    bench.says(1, 0, "I put you through. ");
+    bench.finishes(1, 0, Stop::ToolUse, &["end_call"]);
+    bench.result(1, 0, 0);
+    bench.heard(1, "I put", true);
+    assert_eq!(bench.take(Input::Returned { epoch: 2, result }), ["refused returned"]);
 }

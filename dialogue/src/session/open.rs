@@ -69,7 +69,7 @@ pub(super) async fn open(
     let tenant = format!("tenants/{tenant}");
     let agent = shared.directory.agent(&call.agent, call.agent_version);
     let (agent, key) = tokio::try_join!(agent, shared.directory.key(&tenant, VENDOR))?;
-    let toolbox = Toolbox::new(&agent.tools, &tenant, &shared.retrieval, &shared.tools);
+    let toolbox = Toolbox::new(&agent.tools, &agent.transfers, &tenant, &shared.retrieval, &shared.tools);
     Ok(Setup {
         call_id,
         model: model(&shared.config, &agent)?,

@@ -8,10 +8,10 @@ use proto::{
         ConverseRequest, FirstToken, ReplyDone, ReplyFailed, Segment, converse_request::Event as Request,
         converse_response::Event as Response,
     },
-    types::v1::ErrorReason,
+    types::v1::{CarrierAction, CarrierOutcome, ErrorReason},
 };
 
-use crate::conversation::{Failure, Input};
+use crate::conversation::{Failure, Input, ToolResult};
 
 /// Hours of speech; more is not a turn.
 const TEXT_BYTES_MAX: usize = 64 << 10;
@@ -46,8 +46,25 @@ pub(super) fn step(message: ConverseRequest) -> Result<Step, ServiceError> {
         }
         Request::Confirm(_) => Step::Input(Input::Confirm { epoch }),
         Request::Cancel(_) => Step::Input(Input::Cancel { epoch }),
+        Request::ActionEnded(ended) => {
+            Step::Input(Input::Returned { epoch, result: result_of(ended.outcome()) })
+        }
         Request::Stop(_) => Step::Stop,
     })
+}
+
+/// What the model is told of a carrier's action; the name of the outcome first.
+fn result_of(outcome: CarrierOutcome) -> ToolResult {
+    let text = match outcome {
+        CarrierOutcome::Completed => "completed: it was done, and the caller is with you again",
+        CarrierOutcome::Busy => "busy: the line is engaged, and the caller is with you again",
+        CarrierOutcome::NoAnswer => "no-answer: nobody picked up, and the caller is with you again",
+        CarrierOutcome::Canceled => "canceled: it was stopped before anybody answered, and the caller is with you again",
+        CarrierOutcome::Failed | CarrierOutcome::Unspecified => {
+            "failed: the telephone company could not do it, and the caller is with you again"
+        }
+    };
+    ToolResult { text: text.to_owned(), is_error: outcome != CarrierOutcome::Completed }
 }
 
 fn limited(field: &str, text: String) -> Result<String, ServiceError> {
@@ -65,8 +82,8 @@ pub(super) fn segment(index: i32, text: String) -> Response {
     Response::Segment(Segment { index, text })
 }
 
-pub(super) fn reply_done(end_call: bool) -> Response {
-    Response::ReplyDone(ReplyDone { end_call })
+pub(super) fn reply_done(end_call: bool, action: Option<CarrierAction>) -> Response {
+    Response::ReplyDone(ReplyDone { end_call, action })
 }
 
 pub(super) fn reply_failed(apology: &str, failure: Failure) -> Response {

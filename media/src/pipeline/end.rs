@@ -2,19 +2,22 @@
 
 use std::time::Instant;
 
-use proto::types::v1::EndReason;
+use proto::types::v1::{CarrierOutcome, EndReason};
 
-use super::{Output, Pipeline, Purpose};
+use super::{Output, Pipeline, Purpose, Reply, Then};
+use crate::turn::Agent;
 
 /// How far the call is from its end.
 #[derive(Debug, Default)]
 pub struct Ending {
-    /// Hang up with this reason once what is being said was heard.
-    pub reason: Option<EndReason>,
+    /// What comes once what is being said was heard.
+    pub then: Option<Then>,
     /// Since when it is so, a barge-in that is not certain left out.
     pub decided_at: Option<Instant>,
     /// What is being said is the last line and cannot be interrupted.
     pub is_final: bool,
+    /// The carrier does something with the call: nobody hears us.
+    pub is_away: bool,
     /// Nothing more is done.
     pub over: bool,
 }
@@ -33,7 +36,7 @@ impl Pipeline {
     pub(super) fn end_with(&mut self, line: Purpose, reason: EndReason, now: Instant) {
         self.discard_reply(now);
         self.ending.is_final = true;
-        self.ending.reason = Some(reason);
+        self.ending.then = Some(Then::HangUp(reason));
         match self.phrase(line) {
             Some(phrase) => self.say(line, &phrase, now),
             None => self.hang_up(reason),
@@ -63,17 +66,41 @@ impl Pipeline {
     /// When a call that is to end is ended although its last words were not heard: a while after the last sound of ours.
     pub(super) fn goodbye_over_at(&self) -> Option<Instant> {
         let certain = self.reply.as_ref().is_none_or(|reply| reply.tentative.is_none());
-        self.ending.reason.filter(|_| certain && self.taken.is_none())?;
+        self.ending.then.as_ref().filter(|_| certain && self.taken.is_none())?;
         let since = [self.ending.decided_at, self.playout.play_end_at(), self.playout.silent_since()];
         Some(since.into_iter().flatten().max()? + self.waits.lines().goodbye_timeout)
     }
 
-    /// The last words do not come to be heard: what was heard of them is told, and the call ends.
+    /// The last words do not come to be heard: what was heard of them is told, and the call ends. The carrier does nothing
+    /// that the caller was not told of.
     pub(super) fn goodbye_over(&mut self, now: Instant) {
-        if let Some(reason) = self.ending.reason {
-            self.discard_reply(now);
+        self.discard_reply(now);
+        if let Some(Then::HangUp(reason)) = self.ending.then.take() {
             self.hang_up(reason);
         }
+    }
+
+    /// Everything that must be heard was heard.
+    pub(super) fn conclude(&mut self, then: Then) {
+        match then {
+            Then::HangUp(reason) => self.hang_up(reason),
+            Then::Act(action) => {
+                self.ending.is_away = true;
+                self.outputs.push_back(Output::Act { epoch: self.epoch, action });
+            }
+        }
+    }
+
+    /// The caller is there again: the model is told what came of the carrier's action, and says it.
+    pub(super) fn come_back(&mut self, outcome: CarrierOutcome, now: Instant) {
+        if !std::mem::take(&mut self.ending.is_away) {
+            return;
+        }
+        self.epoch += 1;
+        self.outputs.push_back(Output::ActionEnded { epoch: self.epoch, outcome });
+        self.reply = Some(Reply { stamps: None, ..Reply::new(self.epoch, None, now) });
+        self.set_agent(Agent::Thinking, now);
+        self.progress(self.epoch, now);
     }
 
     pub(super) fn hang_up(&mut self, reason: EndReason) {

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use proto::types::v1::{CarrierAction, CarrierOutcome, EndReason};
 
 use crate::{
     stt::Transcript,
@@ -40,6 +41,15 @@ pub enum Purpose {
     DurationWarning,
     /// Said at the maximum duration.
     DurationGoodbye,
+}
+
+/// What comes when everything that must be heard was heard.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Then {
+    /// The call ends.
+    HangUp(EndReason),
+    /// The carrier does something with it.
+    Act(CarrierAction),
 }
 
 /// What the core is told.
@@ -88,8 +98,8 @@ pub enum Input {
     ReplyDone {
         /// Whose.
         epoch: i64,
-        /// Hang up when it was heard.
-        end_call: bool,
+        /// What comes when it was heard.
+        then: Option<Then>,
     },
     /// The reply broke off.
     ReplyFailed {
@@ -141,8 +151,27 @@ pub enum Input {
     MarkReached(String),
     /// A mark came back because audio was dropped.
     MarkCleared(String),
+    /// The carrier's action is over, and the caller is there again.
+    Returned(CarrierOutcome),
     /// The media stream is over.
     StreamStopped,
     /// Time passed.
     Tick,
+}
+
+impl Input {
+    /// True for what is noted although the carrier has the call: the rest is about a conversation that waits.
+    pub(super) fn counts_while_away(&self) -> bool {
+        matches!(
+            self,
+            Self::Returned(_)
+                | Self::StreamStopped
+                | Self::Phrase(..)
+                | Self::SttLost(_)
+                | Self::SttCaughtUp
+                | Self::SttUnavailable(_)
+                | Self::TtsUnavailable(_)
+                | Self::DialogueUnavailable(_)
+        )
+    }
 }

@@ -21,7 +21,7 @@ use proto::types::v1::{
     AgentTurn, BargeIn, CallerTurn, EndReason, FalseBargeIn, ReplyDiscarded, VendorFault, call_event::Event,
 };
 
-pub use input::{Input, Phrase, Purpose};
+pub use input::{Input, Phrase, Purpose, Then};
 pub use output::Output;
 
 use crate::{
@@ -174,6 +174,9 @@ impl Pipeline {
     /// Takes an input. Drain [`Pipeline::poll`] before the next.
     pub fn handle(&mut self, input: Input, now: Instant) {
         self.listen(now);
+        if self.is_away() && !input.counts_while_away() {
+            return;
+        }
         match input {
             Input::Speech(Edge::SpeechStarted { at_ms }) => {
                 let offset = Duration::from_millis(at_ms);
@@ -214,6 +217,7 @@ impl Pipeline {
             Input::Phrase(purpose, phrase) => self.keep_phrase(purpose, phrase, now),
             Input::MarkReached(name) => self.playout.mark_reached(&name, now),
             Input::MarkCleared(name) => self.cleared_by_carrier(&name, now),
+            Input::Returned(outcome) => self.come_back(outcome, now),
             Input::StreamStopped => self.stopped(now),
             Input::Tick => self.tick(now),
             reply => self.reply_input(reply, now),
@@ -228,7 +232,7 @@ impl Pipeline {
 
     /// When a tick is due.
     pub fn wake_at(&self) -> Option<Instant> {
-        if self.ending.over {
+        if self.ending.over || self.is_away() {
             return None;
         }
         let (stall, retake) =
@@ -246,6 +250,11 @@ impl Pipeline {
     /// The epoch of the newest utterance.
     pub fn epoch(&self) -> i64 {
         self.epoch
+    }
+
+    /// True while the carrier does something with the call, and there is nothing to say to that.
+    fn is_away(&self) -> bool {
+        self.ending.is_away && !self.ending.is_final
     }
 
     fn tick(&mut self, now: Instant) {
@@ -303,7 +312,7 @@ impl Pipeline {
             turn::Output::FalseBargeIn => self.resume(now),
             turn::Output::TurnContinues => {
                 if !self.ending.is_final {
-                    self.ending.reason = None;
+                    self.ending.then = None;
                 }
                 self.discard_reply(now);
             }
@@ -346,7 +355,7 @@ impl Pipeline {
 
     /// The model may begin; nothing is said before the end of the turn is certain.
     fn likely(&mut self, text: String, now: Instant) {
-        if self.ending.reason.is_some() || self.reply.is_some() || !self.playout.is_empty() {
+        if self.ending.then.is_some() || self.reply.is_some() || !self.playout.is_empty() {
             return;
         }
         self.epoch += 1;
@@ -358,7 +367,7 @@ impl Pipeline {
         if let Some(reply) = self.reply.take_if(|reply| reply.tentative.is_some()) {
             if !self.ending.is_final {
                 // An end that it asked for was never said.
-                self.ending.reason = None;
+                self.ending.then = None;
             }
             self.playout.cut(now);
             self.cancel(&reply);
@@ -376,7 +385,7 @@ impl Pipeline {
         if self.reply.as_ref().is_none_or(|reply| reply.tentative.as_ref() != Some(&turn.text)) {
             self.discard_tentative(now);
             // What is discarded may have wanted to hang up.
-            self.ending.reason = None;
+            self.ending.then = None;
             // A filler that was begun because the transcriber was away is said to its end.
             if !filling {
                 self.discard_reply(now);
@@ -427,7 +436,7 @@ impl Pipeline {
     /// Words have come: the reply is over, and what was heard of it is all that was said.
     fn confirm_barge_in(&mut self, now: Instant) {
         let Some(taken) = self.taken.take() else { return };
-        self.ending.reason = None;
+        self.ending.then = None;
         if let Some(reply) = self.reply.take() {
             self.outputs.push_back(Output::CancelReply { epoch: reply.epoch });
         }
@@ -512,10 +521,10 @@ impl Pipeline {
                 self.event(Event::AgentTurn(AgentTurn { heard_text, interrupted: false }), now);
                 self.outputs.push_back(Output::Heard { epoch, text, interrupted: false });
             }
-            if let Some(reason) = self.ending.reason
-                && self.playout.is_empty()
+            if self.playout.is_empty()
+                && let Some(then) = self.ending.then.take()
             {
-                self.hang_up(reason);
+                self.conclude(then);
             }
         }
         self.after_silence(now);
@@ -572,9 +581,10 @@ impl Pipeline {
         if self.playout.is_outstanding(name) {
             self.discard_reply(now);
             if self.ending.is_final {
-                self.hang_up(self.ending.reason.unwrap_or(EndReason::Internal));
+                let then = self.ending.then.take();
+                self.conclude(then.unwrap_or(Then::HangUp(EndReason::Internal)));
             }
-            self.ending.reason = None;
+            self.ending.then = None;
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use proto::types::v1::{EndReason, call_event::Event};
+use proto::types::v1::{CarrierAction, CarrierOutcome, EndReason, call_event::Event};
 
 use crate::tts::Take;
 
@@ -33,6 +33,20 @@ pub enum Output {
     HangUp {
         /// Why.
         reason: EndReason,
+    },
+    /// Let the carrier do this, and wait until it is over.
+    Act {
+        /// The newest epoch then.
+        epoch: i64,
+        /// What.
+        action: CarrierAction,
+    },
+    /// The carrier's action is over: ask for what is to be said to it.
+    ActionEnded {
+        /// Of what is said.
+        epoch: i64,
+        /// What came of it.
+        outcome: CarrierOutcome,
     },
     /// Ask the transcriber for what it has.
     Finalize,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use proto::types::v1::EndReason;
 
-use super::{Input, Output, Pipeline, RETAKE_WAIT, RETAKES_MAX, Reply};
+use super::{Input, Output, Pipeline, RETAKE_WAIT, RETAKES_MAX, Reply, Then};
 use crate::{
     playout::{Cut, Kind},
     tts::Take,
@@ -15,16 +15,16 @@ impl Pipeline {
     pub(super) fn reply_input(&mut self, input: Input, now: Instant) {
         match input {
             Input::Segment { epoch, text } if self.is_current(epoch) => self.segment(text, now),
-            Input::ReplyDone { epoch, end_call } if self.is_current(epoch) => {
-                if end_call {
-                    self.ending.reason = Some(EndReason::AgentHangup);
+            Input::ReplyDone { epoch, then } if self.is_current(epoch) => {
+                if then.is_some() {
+                    self.ending.then = then;
                 }
                 self.text_done(now);
             }
             Input::ReplyFailed { epoch, apology, detail, fatal } if self.is_current(epoch) => {
                 self.vendor_fault("anthropic", detail, now);
                 if fatal {
-                    self.ending.reason = Some(EndReason::LlmFailed);
+                    self.ending.then = Some(Then::HangUp(EndReason::LlmFailed));
                 }
                 self.segment(apology, now);
                 self.text_done(now);

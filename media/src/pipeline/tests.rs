@@ -139,7 +139,7 @@ fn answered() -> Rig {
     );
     rig.segment(1500, 1, "one two ");
     rig.segment(1600, 1, "three four");
-    rig.at(1600, Input::ReplyDone { epoch: 1, end_call: false });
+    rig.at(1600, Input::ReplyDone { epoch: 1, then: None });
     assert_eq!(
         rig.take_outputs(),
         vec![
@@ -331,7 +331,7 @@ fn a_caller_who_waits_hears_fillers_and_they_are_no_answer() {
     let frames = rig.outputs.iter().filter(|o| matches!(o, Output::Frame { .. })).count();
     assert!(frames > 20, "the second filler is being said");
     rig.segment(4400, 1, "Yes.");
-    rig.at(4400, Input::ReplyDone { epoch: 1, end_call: false });
+    rig.at(4400, Input::ReplyDone { epoch: 1, then: None });
     rig.audio(4500, 1, 0, 400);
     rig.at(4500, Input::SpeechDone { take: TAKE_1 });
     rig.until(9000);
@@ -396,7 +396,7 @@ fn the_goodbye_is_heard_before_the_call_ends() {
     let mut rig = Rig::new();
     rig.caller_says(0, 1000, "Goodbye.");
     rig.segment(1500, 1, "Goodbye.");
-    rig.at(1500, Input::ReplyDone { epoch: 1, end_call: true });
+    rig.at(1500, Input::ReplyDone { epoch: 1, then: Some(Then::HangUp(EndReason::AgentHangup)) });
     rig.audio(1600, 1, 0, 800);
     rig.at(1600, Input::SpeechDone { take: TAKE_1 });
     rig.until(2390);
@@ -410,7 +410,7 @@ fn a_barge_in_cancels_the_end() {
     let mut rig = Rig::new();
     rig.caller_says(0, 1000, "Goodbye.");
     rig.segment(1500, 1, "Goodbye.");
-    rig.at(1500, Input::ReplyDone { epoch: 1, end_call: true });
+    rig.at(1500, Input::ReplyDone { epoch: 1, then: Some(Then::HangUp(EndReason::AgentHangup)) });
     rig.audio(1600, 1, 0, 800);
     rig.at(1780, Input::Speech(Edge::SpeechStarted { at_ms: 1700 }));
     rig.at(2100, words("wait", 2050));
@@ -537,7 +537,7 @@ fn nobody_is_asked_for_patience_while_the_model_or_a_tool_works() {
     rig.caller_says(100, 1000, "Hello.");
     rig.until(6000);
     rig.segment(6000, 1, "Yes.");
-    rig.at(6000, Input::ReplyDone { epoch: 1, end_call: false });
+    rig.at(6000, Input::ReplyDone { epoch: 1, then: None });
     rig.audio(6000, 1, 0, 400);
     rig.at(6000, Input::SpeechDone { take: TAKE_1 });
     rig.until(8399);
@@ -575,7 +575,7 @@ fn a_goodbye_that_does_not_come_is_waited_for_no_longer_than_five_seconds() {
     let mut rig = Rig::new();
     rig.caller_says(0, 1000, "Goodbye.");
     rig.segment(1400, 1, "Goodbye.");
-    rig.at(1500, Input::ReplyDone { epoch: 1, end_call: true });
+    rig.at(1500, Input::ReplyDone { epoch: 1, then: Some(Then::HangUp(EndReason::AgentHangup)) });
     // The synthesizer is silent.
     rig.until(6499);
     assert!(!rig.outputs.iter().any(|output| matches!(output, Output::HangUp { .. })));
@@ -603,7 +603,7 @@ fn the_warning_waits_for_the_answer_that_is_being_made() {
     rig.at(0, Input::Phrase(Purpose::DurationWarning, phrase("Half a minute left.")));
     rig.caller_says(58_000, 59_500, "Hello.");
     rig.segment(60_500, 1, "Yes.");
-    rig.at(60_500, Input::ReplyDone { epoch: 1, end_call: false });
+    rig.at(60_500, Input::ReplyDone { epoch: 1, then: None });
     rig.audio(60_600, 1, 0, 400);
     rig.at(60_600, Input::SpeechDone { take: TAKE_1 });
     rig.until(62_000);
@@ -618,13 +618,13 @@ fn an_end_that_a_discarded_reply_asked_for_never_was() {
     rig.at(1050, Input::Speech(Edge::SpeechEnded { at_ms: 1000 }));
     rig.at(1060, transcribed("Goodbye then.", 1000));
     rig.segment(1100, 1, "Goodbye!");
-    rig.at(1110, Input::ReplyDone { epoch: 1, end_call: true });
+    rig.at(1110, Input::ReplyDone { epoch: 1, then: Some(Then::HangUp(EndReason::AgentHangup)) });
     rig.at(1290, Input::Speech(Edge::SpeechStarted { at_ms: 1210 }));
     rig.at(2100, Input::Speech(Edge::SpeechEnded { at_ms: 2000 }));
     rig.at(2110, transcribed("Oh, what time is breakfast?", 2000));
     assert!(rig.outputs.contains(&Output::CancelReply { epoch: 1 }));
     rig.segment(2200, 2, "At seven.");
-    rig.at(2200, Input::ReplyDone { epoch: 2, end_call: false });
+    rig.at(2200, Input::ReplyDone { epoch: 2, then: None });
     rig.audio(2300, 2, 0, 400);
     rig.at(2300, Input::SpeechDone { take: Take { epoch: 2, number: 0 } });
     rig.until(30_000);
@@ -637,7 +637,7 @@ fn a_take_that_breaks_off_goes_on_at_the_next_word() {
     let mut rig = Rig::new();
     rig.caller_says(0, 1000, "Hello.");
     rig.segment(1400, 1, "one two three four");
-    rig.at(1400, Input::ReplyDone { epoch: 1, end_call: false });
+    rig.at(1400, Input::ReplyDone { epoch: 1, then: None });
     rig.at(1500, Input::SpeechWords { take: TAKE_1, words: vec![word("one", 500), word("two", 1000)] });
     rig.audio(1500, 1, 0, 1200);
     rig.take_outputs();
@@ -666,7 +666,7 @@ fn a_reply_that_pauses_for_a_tool_goes_on_in_a_new_take() {
     rig.segment(4000, 1, "Yes.");
     let take = Take { epoch: 1, number: 1 };
     assert!(rig.outputs.contains(&Output::Speak { take, text: "Yes.".into() }));
-    rig.at(4000, Input::ReplyDone { epoch: 1, end_call: false });
+    rig.at(4000, Input::ReplyDone { epoch: 1, then: None });
     rig.audio(4100, 1, 1, 400);
     rig.at(4100, Input::SpeechDone { take });
     rig.until(9000);
@@ -756,7 +756,7 @@ fn going_on_before_a_goodbye_keeps_the_call() {
     let mut rig = Rig::new();
     rig.caller_says(0, 1000, "Goodbye.");
     rig.segment(1400, 1, "Goodbye.");
-    rig.at(1400, Input::ReplyDone { epoch: 1, end_call: true });
+    rig.at(1400, Input::ReplyDone { epoch: 1, then: Some(Then::HangUp(EndReason::AgentHangup)) });
     let more =
         Transcript { text: "Oh wait, stop.".into(), is_final: true, utterance_over: true, end: ms(1900) };
     rig.at(1950, Input::Transcript(more));
@@ -778,7 +778,7 @@ fn text_that_crossed_the_end_of_its_take_is_spoken_in_a_new_one() {
     rig.segment(2600, 1, "three");
     rig.at(2600, Input::SpeechDone { take: TAKE_1 });
     rig.at(2600, Input::SpeechLost { take: TAKE_1, detail: "ended".into() });
-    rig.at(2600, Input::ReplyDone { epoch: 1, end_call: false });
+    rig.at(2600, Input::ReplyDone { epoch: 1, then: None });
     let take = Take { epoch: 1, number: 1 };
     assert!(rig.outputs.contains(&Output::Speak { take, text: "three".into() }));
     rig.until(2700);
@@ -798,7 +798,7 @@ fn words_without_a_sound_were_not_said() {
     let mut rig = Rig::new();
     rig.caller_says(0, 1000, "Hello.");
     rig.segment(1400, 1, "one");
-    rig.at(1400, Input::ReplyDone { epoch: 1, end_call: false });
+    rig.at(1400, Input::ReplyDone { epoch: 1, then: None });
     rig.at(1500, Input::SpeechDone { take: TAKE_1 });
     let take = Take { epoch: 1, number: 1 };
     assert!(rig.outputs.contains(&Output::Speak { take, text: "one".into() }));
@@ -850,7 +850,7 @@ fn a_filler_is_said_before_a_reply_whose_audio_does_not_come() {
     rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
     rig.caller_says(0, 1000, "Hello.");
     rig.segment(1500, 1, "one two three four");
-    rig.at(1500, Input::ReplyDone { epoch: 1, end_call: false });
+    rig.at(1500, Input::ReplyDone { epoch: 1, then: None });
     rig.until(2050);
     assert_eq!(frames(&rig.outputs), 0);
     rig.until(2600);
@@ -870,7 +870,7 @@ fn a_reply_that_was_made_before_it_was_certain_does_not_stall() {
     let words = Transcript { text: "Hello.".into(), is_final: true, utterance_over: true, end: ms(1000) };
     rig.at(1110, Input::Transcript(words));
     rig.segment(1120, 1, "one two three four");
-    rig.at(1120, Input::ReplyDone { epoch: 1, end_call: false });
+    rig.at(1120, Input::ReplyDone { epoch: 1, then: None });
     rig.audio(1130, 1, 0, 12_000);
     rig.at(1130, Input::SpeechDone { take: TAKE_1 });
     assert_eq!(frames(&rig.outputs), 0, "nothing is said before the end of the turn is certain");
@@ -931,7 +931,7 @@ fn a_warning_waits_for_the_end_of_the_reply() {
     rig.at(0, Input::Phrase(Purpose::DurationWarning, phrase("Soon.")));
     rig.caller_says(29_500, 31_000, "Hello.");
     rig.segment(31_400, 1, "one two three four");
-    rig.at(31_400, Input::ReplyDone { epoch: 1, end_call: false });
+    rig.at(31_400, Input::ReplyDone { epoch: 1, then: None });
     rig.audio(31_500, 1, 0, 2000);
     rig.at(31_500, Input::SpeechDone { take: TAKE_1 });
     rig.until(35_000);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use proto::{from_wire, tenancy::v1 as tenancy, types::v1::EndReason};
 
-use super::{Config, Pipeline, Purpose};
+use super::{Config, Pipeline, Purpose, Then};
 use crate::{
     playout::Kind,
     turn::{Turn, WORDLESS_MAX},
@@ -172,7 +172,7 @@ impl Pipeline {
         }
         let certain = self.reply.as_ref().is_none_or(|reply| reply.tentative.is_none());
         let since = self.ending.decided_at.filter(|_| certain && self.taken.is_none()).unwrap_or(now);
-        self.ending.decided_at = self.ending.reason.map(|_| since);
+        self.ending.decided_at = self.ending.then.as_ref().map(|_| since);
         let quiet = self.playout.is_drained();
         let waiting = self.reply.as_ref().is_some_and(|reply| reply.tentative.is_none() && !reply.paused);
         let sayable =
@@ -269,7 +269,7 @@ impl Pipeline {
             }
             return;
         }
-        self.ending.reason = Some(EndReason::CallerSilent);
+        self.ending.then = Some(Then::HangUp(EndReason::CallerSilent));
         match self.phrase(Purpose::IdleGoodbye) {
             Some(goodbye) => self.say(Purpose::IdleGoodbye, &goodbye, now),
             None => self.hang_up(EndReason::CallerSilent),
@@ -293,7 +293,7 @@ impl Pipeline {
         }
         let waits = self.must_finish();
         if !waits {
-            self.ending.reason = None;
+            self.ending.then = None;
             self.discard_reply(now);
         }
         let is_last = Some(key) == self.waits.dtmf_terminator;

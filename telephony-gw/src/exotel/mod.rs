@@ -15,7 +15,7 @@ use axum::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use proto::types::v1::{Carrier, Direction};
+use proto::types::v1::{Carrier, Direction, carrier_action::Action};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     config::ExotelAccount,
     events::{WebhookAnswered, WebhookRefused},
     shared::Shared,
+    twilio::twiml::RING_S,
     webhooks::{base_url, header as text_of},
 };
 use params::Params;
@@ -70,6 +71,7 @@ pub async fn voice(
     body: Bytes,
 ) -> Result<Response, Refused> {
     let (account, params) = admitted(&shared, "exotel_voice", &secret, &parts, &body)?;
+    come_back(&shared, &params.call_sid, &params);
     let announced = arrival::announce(&shared, &arrival_of(account, &params)).await;
     let result = announced.as_ref().map_or_else(NotAdmitted::label, |_| "admitted");
     WebhookAnswered { route: "exotel_voice", result, call_sid: &params.call_sid }.emit();
@@ -89,8 +91,9 @@ pub async fn voice(
     })
 }
 
-/// `GET /exotel/{secret}/passthru`: the flow asks for the agent's decision after a stream. Found (302) if the call goes
-/// on, so that the flow leads back to the stream; OK (200) if it is over.
+/// `GET /exotel/{secret}/passthru`: the flow asks for the agent's decision, after a stream or after somebody was dialled.
+/// Found (302) if the call goes on, so that the flow leads to the next question and back to the stream; OK (200) if it is
+/// over.
 ///
 /// # Errors
 /// Why the request is refused.
@@ -101,12 +104,70 @@ pub async fn passthru(
     body: Bytes,
 ) -> Result<Response, Refused> {
     let (_, params) = admitted(&shared, "exotel_passthru", &secret, &parts, &body)?;
-    let (result, status) = match next_step(&shared, &params) {
-        Step::Connect { .. } => ("resumed", StatusCode::FOUND),
-        Step::HangUp => ("hang_up", StatusCode::OK),
+    let (result, status) = match next_step(&shared, &params, true) {
+        None => ("act", StatusCode::FOUND),
+        Some(Step::Connect { .. }) => ("resumed", StatusCode::FOUND),
+        Some(Step::HangUp) => ("hang_up", StatusCode::OK),
     };
     WebhookAnswered { route: "exotel_passthru", result, call_sid: &params.call_sid }.emit();
     Ok(status.into_response())
+}
+
+/// `GET /exotel/{secret}/transfer`: the flow asks how a call goes on. OK (200) if somebody is to be dialled; Found (302) if
+/// it leads back to the stream.
+///
+/// # Errors
+/// Why the request is refused.
+pub async fn transfer(
+    State(shared): State<Arc<Shared>>,
+    Path(secret): Path<String>,
+    parts: Parts,
+    body: Bytes,
+) -> Result<Response, Refused> {
+    let (_, params) = admitted(&shared, "exotel_transfer", &secret, &parts, &body)?;
+    let table = shared.table();
+    let call_id = table.call_of_sid(&params.call_sid);
+    let dials = call_id.is_some_and(|call_id| table.action(call_id).is_some() && !table.is_dialled(call_id));
+    drop(table);
+    let (result, status) = if dials { ("act", StatusCode::OK) } else { ("resumed", StatusCode::FOUND) };
+    WebhookAnswered { route: "exotel_transfer", result, call_sid: &params.call_sid }.emit();
+    Ok(status.into_response())
+}
+
+/// `GET /exotel/{secret}/connect`: the flow asks whom to dial.
+///
+/// # Errors
+/// Why the request is refused.
+pub async fn connect(
+    State(shared): State<Arc<Shared>>,
+    Path(secret): Path<String>,
+    parts: Parts,
+    body: Bytes,
+) -> Result<Response, Refused> {
+    let (_, params) = admitted(&shared, "exotel_connect", &secret, &parts, &body)?;
+    let mut table = shared.table();
+    let call_id = table.call_of_sid(&params.call_sid).map(str::to_owned);
+    let whom = call_id.and_then(|call_id| {
+        let (action, context) = table.dial(&call_id)?;
+        let Some(Action::Transfer(transfer)) = &action.action else { return None };
+        let ours = match context.direction() {
+            Direction::Outbound => &context.from_number,
+            _ => &context.to_number,
+        };
+        Some(serde_json::json!({
+            "fetch_after_attempt": false,
+            "destination": {"numbers": [transfer.to_number]},
+            "outgoing_phone_number": ours,
+            "max_ringing_duration": RING_S,
+        }))
+    });
+    drop(table);
+    let result = if whom.is_some() { "act" } else { "nobody" };
+    WebhookAnswered { route: "exotel_connect", result, call_sid: &params.call_sid }.emit();
+    Ok(match whom {
+        Some(whom) => axum::Json(whom).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    })
 }
 
 /// `POST /exotel/{secret}/status`: the call's state at the carrier. Callbacks come late, twice, or not at all.
@@ -200,16 +261,37 @@ fn arrival_of(account: &ExotelAccount, params: &Params) -> Arrival {
     }
 }
 
-fn next_step(shared: &Shared, params: &Params) -> Step {
+/// What comes next; `None`: what the carrier was asked to do, which it `may_act` on from here.
+fn next_step(shared: &Shared, params: &Params, may_act: bool) -> Option<Step> {
     let table = shared.table();
-    let Some(call_id) = table.call_of_sid(&params.call_sid).map(str::to_owned) else { return Step::HangUp };
+    let Some(call_id) = table.call_of_sid(&params.call_sid).map(str::to_owned) else {
+        return Some(Step::HangUp);
+    };
     let token = table.current_token(&call_id).cloned();
+    let (acts, dialled) = (table.action(&call_id).is_some(), table.is_dialled(&call_id));
     drop(table);
+    let token = token.as_ref().map_or("", |token| token.expose());
+    let ended = (acts && (dialled || !may_act))
+        .then(|| arrival::action_ended(shared, &call_id, token, params.outcome()));
     if params.is_over() {
         arrival::end_by_carrier(shared, &params.call_sid);
-        return Step::HangUp;
+        return Some(Step::HangUp);
     }
-    token.map_or(Step::HangUp, |token| arrival::next_step(shared, &call_id, token.expose()))
+    match ended {
+        None if acts => None,
+        None => Some(arrival::next_step(shared, &call_id, token)),
+        ended => ended,
+    }
+}
+
+/// A flow that leads back to the stream although somebody was to be dialled: nobody was, or nobody asked what came of it.
+fn come_back(shared: &Shared, call_sid: &str, params: &Params) {
+    let table = shared.table();
+    let acts = table.call_of_sid(call_sid).is_some_and(|call_id| table.action(call_id).is_some());
+    drop(table);
+    if acts {
+        next_step(shared, params, false);
+    }
 }
 
 /// The URL of a call's media socket, with what its upgrade is to show. The call's id comes back as a custom parameter.

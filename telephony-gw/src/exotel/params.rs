@@ -1,11 +1,12 @@
 //! CORE. What Exotel tells in a webhook: in the query, as a form, as multipart, or as JSON.
 
 use mesh::Pii;
+use proto::types::v1::CarrierOutcome;
 use serde_json::Value;
 use url::form_urlencoded;
 
 use super::number::e164;
-use crate::webhooks::PARTY_CHARS_MAX;
+use crate::webhooks::{PARTY_CHARS_MAX, dial_outcome};
 
 /// What of a webhook matters here.
 #[derive(Debug, Default)]
@@ -24,8 +25,10 @@ pub struct Params {
     pub event_type: String,
     /// After a stream: `bot`, `user` or `NA`.
     pub disconnected_by: String,
-    /// `client-hangup` when the caller has hung up.
+    /// `client-hangup` when the caller has hung up. After somebody was dialled: `completed`, or `incomplete`.
     pub call_type: String,
+    /// After somebody was dialled, where the flow tells it: `completed`, `busy`, ...
+    pub dial_status: String,
 }
 
 impl Params {
@@ -66,6 +69,15 @@ impl Params {
             || matches!(self.status.as_str(), "completed" | "failed" | "busy" | "no-answer" | "canceled")
     }
 
+    /// What came of dialling somebody.
+    pub fn outcome(&self) -> CarrierOutcome {
+        match (self.dial_status.as_str(), self.call_type.as_str()) {
+            ("", "completed") => CarrierOutcome::Completed,
+            ("", "incomplete") => CarrierOutcome::NoAnswer,
+            (status, _) => dial_outcome(status),
+        }
+    }
+
     fn take(&mut self, name: &str, text: &str) {
         let value = || text.trim_matches('"').chars().take(PARTY_CHARS_MAX).collect::<String>();
         match name {
@@ -77,6 +89,7 @@ impl Params {
             "To" if self.to.expose().is_empty() => self.to = e164(&value()).into(),
             "Status" => self.status = value(),
             "EventType" => self.event_type = value(),
+            "DialCallStatus" => self.dial_status = value(),
             "CallType" => self.call_type = value(),
             "Stream[DisconnectedBy]" => self.disconnected_by = value(),
             "Stream" => self.take_stream(text),

@@ -88,18 +88,23 @@ impl MediaStream {
 
 impl Gateway {
     async fn start(change: impl FnOnce(&mut Config)) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         logs();
         metrics();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let account = TwilioAccount { auth_token: Pii::new(AUTH_TOKEN.into()), account_sid: None };
+        let account = TwilioAccount {
+            auth_token: Pii::new(AUTH_TOKEN.into()),
+            account_sid: None,
+            api_url: "http://127.0.0.1:9".parse().unwrap(),
+        };
         let mut config = Config::new(format!("http://{address}").parse().unwrap(), "gw-1", Some(account));
         change(&mut config);
         let (opened, streams) = mpsc::channel(16);
         let drain = Drain::new();
         let media = MediaServiceClient::new(hop(MediaServiceServer::new(FakeMedia { opened })));
         let routing = RoutingServiceClient::new(hop(RoutingServiceServer::new(FakeRouting)));
-        let gw = TelephonyGw::new(config, media, routing, drain.clone());
+        let gw = TelephonyGw::new(config, media, routing, drain.clone()).unwrap();
         let router = gw.router();
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { gw, drain, address, streams }

@@ -1,4 +1,5 @@
-//! Twilio's webhooks: signatures in, TwiML out.
+//! Twilio: signatures of its webhooks, TwiML to answer them with, and its REST API.
 
+pub mod rest;
 pub mod signature;
 pub mod twiml;

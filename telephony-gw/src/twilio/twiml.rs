@@ -1,5 +1,10 @@
 //! CORE. The few TwiML documents that the gateway answers with.
 
+use proto::types::v1::carrier_action::Action;
+
+/// How long somebody's telephone rings, in seconds.
+pub const RING_S: u32 = 25;
+
 /// The addresses of a call's next media stream.
 #[derive(Debug)]
 pub struct Connect<'a> {
@@ -20,6 +25,21 @@ pub fn connect(connect: &Connect<'_>) -> String {
          <Parameter name=\"call_id\" value=\"{call_id}\"/></Stream></Connect>\
          <Redirect method=\"POST\">{after}</Redirect>"
     ))
+}
+
+/// Does what the media stream cannot, then asks what comes next.
+pub fn act(action: &Action, after_url: &str) -> String {
+    let after = escape(after_url);
+    match action {
+        Action::Transfer(transfer) => document(&format!(
+            "<Dial action=\"{after}\" method=\"POST\" timeout=\"{RING_S}\"><Number>{}</Number></Dial>",
+            escape(&transfer.to_number)
+        )),
+        Action::SendDigits(keys) => document(&format!(
+            "<Play digits=\"{}\"/><Redirect method=\"POST\">{after}</Redirect>",
+            escape(&keys.digits)
+        )),
+    }
 }
 
 /// Ends the call.

@@ -6,12 +6,14 @@ use std::ops::RangeInclusive;
 use prost_types::Duration;
 use proto::tenancy::v1 as wire;
 
-use super::{Document, Line, Model, Phrases, Turn, Voice};
-use crate::{seed, wire::Wrong};
+use super::{Document, Line, Model, Phrases, Transfer, Turn, Voice};
+use crate::{ids::Number, seed, wire::Wrong};
 
 const VOICE_VENDORS: &[&str] = &["cartesia", "sarvam"];
 const LISTENING_VENDORS: &[&str] = &["deepgram", "sarvam"];
-const TOOLS: &[&str] = &["end_call", "search_knowledge"];
+const TOOLS: &[&str] = &["end_call", "search_knowledge", "send_digits", TRANSFER];
+/// Useless without somebody to transfer to.
+const TRANSFER: &str = "transfer_call";
 /// What Deepgram and Cartesia both know; a region may follow, `en-IN`.
 const LANGUAGES: &[&str] = &["de", "en", "es", "fr", "hi", "it", "ja", "nl", "pt", "ru"];
 /// What Sarvam both hears and speaks.
@@ -26,6 +28,8 @@ const BACKCHANNEL_MAX_BYTES: usize = 40;
 const BACKCHANNELS_MAX: usize = 100;
 const FILLERS_MAX: usize = 2;
 const IDLE_PROMPTS_MAX: usize = 2;
+const TRANSFERS_MAX: usize = 20;
+const TRANSFER_NAME_MAX_BYTES: usize = 60;
 
 /// Every duration of a document and what it may be, in milliseconds.
 const DURATIONS_MS: &[(&str, RangeInclusive<u64>)] = &[
@@ -78,6 +82,10 @@ impl Check {
                 self.refuse(&format!("tools[{at}]"), "must not be named twice");
             }
         }
+        let transfers = self.transfers(agent.transfers);
+        if transfers.is_empty() && agent.tools.iter().any(|tool| tool == TRANSFER) {
+            self.refuse("transfers", "must name somebody where transfer_call is among the tools");
+        }
         let listening = agent.listening.unwrap_or_default();
         let listening_vendor = or(listening.vendor, "deepgram".into());
         self.one_of("listening.vendor", &listening_vendor, LISTENING_VENDORS);
@@ -106,7 +114,27 @@ impl Check {
             call_duration_s_max: self
                 .duration("call_duration_max", agent.call_duration_max)
                 .map(|ms| ms / 1000),
+            transfers,
         }
+    }
+
+    fn transfers(&mut self, given: Vec<wire::TransferTarget>) -> Vec<Transfer> {
+        if given.len() > TRANSFERS_MAX {
+            self.refuse("transfers", format!("must be at most {TRANSFERS_MAX}"));
+        }
+        let mut transfers: Vec<Transfer> = Vec::new();
+        for (at, target) in given.into_iter().enumerate().take(TRANSFERS_MAX) {
+            let name = target.name.trim().to_owned();
+            self.text(&format!("transfers[{at}].name"), &name, 1, TRANSFER_NAME_MAX_BYTES);
+            if transfers.iter().any(|known| known.name == name) {
+                self.refuse(&format!("transfers[{at}].name"), "must not be given twice");
+            }
+            if Number::read(&target.number).is_none() {
+                self.refuse(&format!("transfers[{at}].number"), Number::ALLOWED);
+            }
+            transfers.push(Transfer { name, number: target.number });
+        }
+        transfers
     }
 
     fn voice(&mut self, voice: wire::Voice, default: Voice) -> Voice {
@@ -371,6 +399,9 @@ mod tests {
         agent.voice.as_mut().unwrap().vendor = "acme".into();
         agent.model.as_mut().unwrap().max_tokens = 5000;
         agent.call_duration_max = duration(1);
+        let target = |name: &str, number: &str| wire::TransferTarget { name: name.into(), number: number.into() };
+        agent.transfers =
+            vec![target("reception", "+12025550101"), target("reception", "+12025550102"), target("", "0800")];
         let phrases = agent.phrases.as_mut().unwrap();
         phrases.filler_delays = [duration(30_000), duration(1)].into_iter().flatten().collect();
         phrases.uninterruptible = vec![wire::Line::Greeting.into(), 0];
@@ -396,6 +427,9 @@ mod tests {
             "agent.turn.endpointing_delay_open",
             "agent.turn.endpointing_delay_question",
             "agent.call_duration_max",
+            "agent.transfers[1].name",
+            "agent.transfers[2].name",
+            "agent.transfers[2].number",
             "agent.phrases.filler_delays",
             "agent.phrases.uninterruptible[1]",
         ];
@@ -405,6 +439,17 @@ mod tests {
         assert_eq!(found, expected, "{wrong:?}");
         let why = &wrong.iter().find(|(field, _)| field == "agent.turn.idle_timeout").unwrap().1;
         assert_eq!(why, "must be from 2s to 120s");
+    }
+
+    #[test]
+    fn who_transfers_names_somebody() {
+        let mut agent = seed::front_desk().into_wire();
+        agent.tools.push(TRANSFER.into());
+        assert_eq!(read(agent.clone()).unwrap_err()[0].0, "agent.transfers");
+        agent.transfers =
+            vec![wire::TransferTarget { name: "reception".into(), number: "+12025550101".into() }];
+        let document = read(agent).unwrap();
+        assert_eq!(read(document.clone().into_wire()), Ok(document));
     }
 
     #[test]

@@ -37,6 +37,17 @@ pub struct Document {
     pub listening_model: String,
     #[serde(default)]
     pub call_duration_s_max: Option<u64>,
+    /// Whom a call may be put through to.
+    #[serde(default)]
+    pub transfers: Vec<Transfer>,
+}
+
+/// Somebody that a call may be put through to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Transfer {
+    pub name: String,
+    /// E.164.
+    pub number: String,
 }
 
 /// Lines that are said without asking the model; an empty one is not said.
@@ -294,8 +305,15 @@ impl Document {
                 model: self.listening_model,
             }),
             call_duration_max: self.call_duration_s_max.and_then(|s| duration(s * 1000)),
+            transfers: self.transfers.into_iter().map(Transfer::into_wire).collect(),
             ..wire::Agent::default()
         }
+    }
+}
+
+impl Transfer {
+    fn into_wire(self) -> wire::TransferTarget {
+        wire::TransferTarget { name: self.name, number: self.number }
     }
 }
 

@@ -27,6 +27,16 @@ pub(super) fn compose(request: &Request, long_answers: bool) -> Vec<Block> {
     if said.is_empty() {
         return after_tools(request, last, long_answers);
     }
+    if has(&words::words(&said), &["put me through", "speak to a person", "speak with a person"])
+        && let Some(tool) = request.tool("transfer_call")
+    {
+        return vec![Block::Text("Of course, I will put you through.".to_owned()), call(tool, &said)];
+    }
+    if has(&words::words(&said), &["press", "please press"])
+        && let Some(tool) = request.tool("send_digits")
+    {
+        return vec![Block::Text("One second, I press it.".to_owned()), call(tool, &digits(&said))];
+    }
     if is_goodbye(&said, request)
         && let Some(tool) = request.tool("end_call")
     {
@@ -54,6 +64,13 @@ const GOODBYES: [&str; 3] = [
 
 fn after_tools(request: &Request, last: &Turn, long_answers: bool) -> Vec<Block> {
     let calls: Vec<&Value> = request.turns.iter().flat_map(|turn| turn.of_type("tool_use")).collect();
+    let name_of = |result: &Value| {
+        calls.iter().find(|call| call["id"] == result["tool_use_id"]).and_then(|call| call["name"].as_str())
+    };
+    let acted = |result: &&Value| matches!(name_of(result), Some("transfer_call" | "send_digits"));
+    if let Some(result) = last.of_type("tool_result").find(acted) {
+        return vec![Block::Text(after_action(&passages::text_of(&result["content"])).to_owned())];
+    }
     let searched = |result: &&Value| {
         calls.iter().any(|call| call["id"] == result["tool_use_id"] && call["name"] == "search_knowledge")
     };
@@ -83,6 +100,31 @@ fn after_tools(request: &Request, last: &Turn, long_answers: bool) -> Vec<Block>
     let closing = if long { "If you like, I can go on." } else { "" };
     let text = format!("{opening} {} {closing}", sentences.join(" "));
     vec![Block::Text(text.trim_end().to_owned())]
+}
+
+/// What is said when the carrier has done something, by the first word of the result.
+fn after_action(result: &str) -> &'static str {
+    match result.split(':').next().unwrap_or_default() {
+        "completed" => "Thank you, the keys were pressed. I am listening again.",
+        "busy" => "I am sorry, their line is busy. How else can I help you?",
+        "no-answer" => "I am sorry, nobody picked up there. How else can I help you?",
+        "canceled" => "I am sorry, the attempt was stopped. How else can I help you?",
+        _ => "I am sorry, I could not reach them. How else can I help you?",
+    }
+}
+
+/// The keys that somebody names.
+fn digits(said: &str) -> String {
+    const NAMES: [&str; 10] =
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+    words::words(said)
+        .iter()
+        .filter_map(|word| {
+            NAMES.iter().position(|name| name == word).map(|key| key.to_string()).or_else(|| {
+                word.bytes().all(|byte| byte.is_ascii_digit()).then(|| word.clone())
+            })
+        })
+        .collect()
 }
 
 fn forced(request: &Request) -> Option<&Tool> {

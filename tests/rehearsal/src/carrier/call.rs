@@ -12,6 +12,7 @@ use super::recording::Recording;
 use super::report::{CallClock, CallEvent, Document, Ended, Report, Warning, What};
 use super::script::{Script, Step};
 use super::stream;
+use super::switchboard::Line;
 use super::webhook::{Answer, AskError, Webhook};
 use crate::{clock, exotel, twilio};
 
@@ -74,6 +75,8 @@ pub(crate) struct Leg {
     pub report: Report,
     pub hang_up: CancellationToken,
     pub deadline: Instant,
+    /// Where the call is reached by the carrier's REST API.
+    pub line: Line,
     events: mpsc::Sender<CallEvent>,
 }
 
@@ -135,6 +138,7 @@ async fn run(mut plan: Plan, events: mpsc::Sender<CallEvent>, hang_up: Cancellat
     let script = Script::new(steps, plan.patience, plan.quiet_before_hang_up);
     let mut first = Err(Ended::TwimlEnded);
     let webhook = Webhook::new(&plan, &call_sid);
+    let line = plan.switchboard.line(&call_sid);
     if let Ok(webhook) = &webhook {
         let asked = async {
             match plan.carrier {
@@ -163,6 +167,7 @@ async fn run(mut plan: Plan, events: mpsc::Sender<CallEvent>, hang_up: Cancellat
         report,
         hang_up,
         deadline,
+        line,
         events,
     };
     let ended = match first {

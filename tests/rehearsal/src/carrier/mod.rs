@@ -10,6 +10,7 @@
 //! their shells. Time in the cores is the time since the call was answered.
 
 mod call;
+mod dial;
 pub mod dialect;
 pub mod ear;
 mod many;
@@ -23,10 +24,12 @@ mod room;
 pub mod script;
 pub mod socket;
 pub(crate) mod stream;
+mod switchboard;
 pub mod webhook;
 
 pub use call::{Call, Outcome};
 pub(crate) use call::{Leg, or_end, sid};
+pub use dial::{DialReport, Dialled, Then};
 pub use many::run_many;
 pub use pacing::{Link, Stalls};
 pub use plan::{Carrier, Goodbye, Plan};
@@ -37,3 +40,4 @@ pub use report::{
 };
 pub use room::{Echo, Room};
 pub use script::{Line, Step, When};
+pub use switchboard::{Switchboard, Update};

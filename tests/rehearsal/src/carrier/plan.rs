@@ -1,12 +1,15 @@
 //! What one call is to be like.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use url::Url;
 
+use super::dial::Dialled;
 use super::pacing::Link;
 use super::room::Room;
 use super::script::Step;
+use super::switchboard::Switchboard;
 use crate::exotel;
 
 /// Whose part is played.
@@ -50,6 +53,10 @@ pub struct Plan {
     pub link: Link,
     pub room: Room,
     pub goodbye: Goodbye,
+    /// Those whom the carrier dials for the call, in order.
+    pub dialled: VecDeque<Dialled>,
+    /// The carrier's live calls, this one among them.
+    pub switchboard: Switchboard,
     /// How long the caller waits for an agent that says nothing.
     pub patience: Duration,
     /// How long the agent must be quiet after the last step before the caller hangs up.
@@ -73,6 +80,8 @@ impl Plan {
             link: Link::default(),
             room: Room::default(),
             goodbye: Goodbye::default(),
+            dialled: VecDeque::new(),
+            switchboard: Switchboard::default(),
             patience: Duration::from_secs(15),
             quiet_before_hang_up: Duration::from_millis(1_500),
             max_duration: Duration::from_secs(300),

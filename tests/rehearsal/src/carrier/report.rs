@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::dial::DialReport;
 use crate::clock;
 use crate::events::micros;
 
@@ -112,6 +113,17 @@ pub enum What {
     Quiet {
         verb: String,
         length_ms: u64,
+    },
+    /// The carrier dials somebody else for the caller.
+    Dialled {
+        number: String,
+    },
+    DialEnded {
+        status: &'static str,
+    },
+    /// The carrier pressed keys.
+    KeysSent {
+        keys: String,
     },
     Warned {
         code: u16,
@@ -306,6 +318,10 @@ pub struct Report {
     pub marks: Vec<MarkReport>,
     pub turns: Vec<Turn>,
     pub warnings: Vec<Warning>,
+    /// Those whom the carrier dialled for the call.
+    pub dials: Vec<DialReport>,
+    /// Keys that the carrier pressed.
+    pub keys_sent: String,
     /// How far the server was ahead of the play-out at most, in milliseconds of sound.
     pub ahead_max_ms: u64,
     /// The caller's frames that left more than a frame's length later than the link has it: this machine was too busy
@@ -345,6 +361,8 @@ impl Report {
             marks: Vec::new(),
             turns: Vec::new(),
             warnings: Vec::new(),
+            dials: Vec::new(),
+            keys_sent: String::new(),
             ahead_max_ms: 0,
             late: Vec::new(),
             overflow_bytes: 0,

@@ -24,6 +24,7 @@ use super::report::{
 };
 use super::room::Microphone;
 use super::script::{HangUp, TICK};
+use super::switchboard::Update;
 use super::socket::{self, Arrival, Received, Refused, Socket};
 use crate::clock;
 
@@ -43,6 +44,8 @@ const LATE_FRAMES_MAX: usize = 1_000;
 pub(crate) enum StreamEnd {
     /// The call goes on without it.
     ServerClosed,
+    /// The carrier was told to run this TwiML in its place.
+    Redirected(String),
     CallOver(Ended),
 }
 
@@ -215,6 +218,13 @@ impl<'a> Session<'a> {
                     return StreamEnd::ServerClosed;
                 },
                 () = hang_up.cancelled() => return self.leave(Ended::CallerHungUp).await,
+                update = self.leg.line.next() => return match update {
+                    Update::HangUp => self.leave(Ended::ServerHungUp).await,
+                    Update::Twiml(document) => {
+                        self.part(true).await;
+                        StreamEnd::Redirected(document)
+                    }
+                },
                 () = sleep_until(wake.into()) => {}
             }
             match self.on_time().await {
@@ -417,10 +427,16 @@ impl<'a> Session<'a> {
 
     /// The carrier ends the stream because the call is over.
     async fn leave(&mut self, ended: Ended) -> StreamEnd {
+        self.part(ended != Ended::MaxDuration).await;
+        StreamEnd::CallOver(ended)
+    }
+
+    /// Ends the stream from the carrier's side.
+    async fn part(&mut self, hung_up: bool) {
         // A server that does not take the goodbye is left without it.
         let said = match self.leg.plan.goodbye {
             Goodbye::Stop => {
-                let stop = self.writer.stop(ended != Ended::MaxDuration);
+                let stop = self.writer.stop(hung_up);
                 self.send(stop).await.is_ok() && self.close().await
             }
             Goodbye::CloseOnly => self.close().await,
@@ -437,7 +453,6 @@ impl<'a> Session<'a> {
             };
             let _ = timeout(CLOSE_TIMEOUT, server_ends).await;
         }
-        StreamEnd::CallOver(ended)
     }
 
     async fn close(&mut self) -> bool {

@@ -44,11 +44,15 @@ pub(crate) async fn follow(leg: &mut Leg, settings: &Settings, mut answer: Answe
         // A caller who has gone is told of too, but nothing comes of the answer.
         let by = if ended.is_some() { "user" } else { "bot" };
         let asked = passthru(leg, by).await;
-        match (ended, asked) {
-            (Some(ended), _) | (None, Err(ended)) => return ended,
-            (None, Ok(200)) => return Ended::ServerHungUp,
-            (None, Ok(302)) => {}
-            (None, Ok(status)) => return Ended::WebhookRefused { status },
+        if let Some(ended) = ended {
+            return ended;
+        }
+        let gone_on = match goes_on(asked) {
+            Ok(()) if settings.connects => connect(leg).await,
+            gone_on => gone_on,
+        };
+        if let Err(ended) = gone_on {
+            return ended;
         }
         let again = ask(&leg.webhook, &leg.plan, "voice", &[]);
         answer = match or_end(again, &leg.hang_up, leg.deadline).await {
@@ -57,6 +61,52 @@ pub(crate) async fn follow(leg: &mut Leg, settings: &Settings, mut answer: Answe
         };
     }
     Ended::TwimlLoop
+}
+
+fn goes_on(asked: Result<u16, Ended>) -> Result<(), Ended> {
+    match asked? {
+        302 => Ok(()),
+        200 => Err(Ended::ServerHungUp),
+        status => Err(Ended::WebhookRefused { status }),
+    }
+}
+
+/// The part of the flow that dials somebody, if the server wants it, and asks what comes after that.
+async fn connect(leg: &mut Leg) -> Result<(), Ended> {
+    let failed = |error: AskError| Ended::WebhookFailed { error: error.to_string() };
+    let asked = ask(&leg.webhook, &leg.plan, "transfer", &[]).await.map_err(failed)?;
+    leg.answered(&asked);
+    match asked.status {
+        302 => return Ok(()),
+        200 => {}
+        status => return Err(Ended::WebhookRefused { status }),
+    }
+    let whom = ask(&leg.webhook, &leg.plan, "connect", &[]).await.map_err(failed)?;
+    leg.answered(&whom);
+    let answer: Value = serde_json::from_str(&whom.text).unwrap_or_default();
+    let numbers = answer["destination"]["numbers"].as_array().map_or(&[][..], Vec::as_slice);
+    let [Value::String(number)] = numbers else {
+        let error = "the answer needs destination.numbers with one number".to_owned();
+        return Err(Ended::BadAnswer { error });
+    };
+    let end = leg.dial(number).await?;
+    let call_type = match (end.caller_left, end.status) {
+        (true, _) => "client-hangup",
+        (false, "completed") => "completed",
+        (false, _) => "incomplete",
+    };
+    let params = [
+        ("CallType", call_type),
+        ("DialCallStatus", end.status),
+        ("DialWhomNumber", number.as_str()),
+        ("DialCallDuration", if end.status == "completed" { "2" } else { "0" }),
+    ];
+    let after = ask(&leg.webhook, &leg.plan, "passthru", &params).await.map_err(failed)?;
+    leg.answered(&after);
+    if end.caller_left {
+        return Err(Ended::CallerHungUp);
+    }
+    goes_on(Ok(after.status))
 }
 
 /// Runs one stream, whose handshake may fail once. The end of the call, if it ended with it.
@@ -71,7 +121,8 @@ async fn run_stream(leg: &mut Leg, settings: &Settings, url: &str) -> Option<End
         let offered = offered(leg, settings, url);
         match stream::run(leg, offered).await {
             StreamEnd::CallOver(ended) => return Some(ended),
-            StreamEnd::ServerClosed => {}
+            // This carrier has no API that could.
+            StreamEnd::Redirected(_) | StreamEnd::ServerClosed => {}
         }
         if leg.report.streams.last().is_some_and(|stream| stream.opened.is_some()) {
             return None;

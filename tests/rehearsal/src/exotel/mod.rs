@@ -25,6 +25,8 @@ pub struct Settings {
     pub marks_return_on_clear: bool,
     /// The first handshake fails after the upgrade, and is tried again.
     pub first_handshake_fails: bool,
+    /// The flow has a Connect applet between its Passthru and its Voicebot applet.
+    pub connects: bool,
     /// How names and numbers are written; `None`: by the seed of the call's link.
     pub style: Option<Style>,
 }
@@ -57,6 +59,6 @@ impl Style {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { frame_ms: 100, marks_return_on_clear: true, first_handshake_fails: false, style: None }
+        Self { frame_ms: 100, marks_return_on_clear: true, first_handshake_fails: false, connects: false, style: None }
     }
 }

@@ -17,6 +17,10 @@ use crate::clock;
 
 /// Documents without a media stream between them before a call is given up.
 const MAX_DOCUMENTS: usize = 20;
+/// How long one key sounds, with the pause after it.
+const KEY_LENGTH: Duration = Duration::from_millis(250);
+/// Between two callbacks that tell of the same.
+const CALLBACKS_APART: Duration = Duration::from_millis(300);
 
 /// Posts the voice webhook.
 pub(crate) async fn announce(webhook: &Webhook, plan: &Plan) -> Result<Answer, AskError> {
@@ -39,13 +43,40 @@ pub(crate) async fn follow(leg: &mut Leg, mut answer: Answer) -> Ended {
             Ok(next) => next,
             Err(ended) => return ended,
         };
-        let mut params = vec![("CallStatus", "in-progress")];
-        params.extend(next.stream_sid.as_deref().map(|stream_sid| ("StreamSid", stream_sid)));
-        let asked = leg.webhook.ask(&next.url, next.method, &params, Some(&leg.plan.auth_token));
+        let next = match next {
+            Then::Ask(next) => next,
+            Then::Run(text) => {
+                let (url, content_type) = (answer.url, "text/xml".to_owned());
+                answer = Answer { url, status: 200, content_type, text, read: clock::now() };
+                continue;
+            }
+        };
+        if next.caller_left {
+            return leave(leg, &next).await;
+        }
+        let asked = ask(leg, &next, "in-progress");
         answer = match or_end(asked, &leg.hang_up, leg.deadline).await {
             Ok(answer) => answer,
             Err(ended) => return ended,
         };
+    }
+}
+
+async fn ask(leg: &Leg, next: &Next, call_status: &str) -> Result<Answer, AskError> {
+    let mut params = vec![("CallStatus", call_status)];
+    params.extend(next.params.iter().map(|(name, value)| (*name, value.as_str())));
+    leg.webhook.ask(&next.url, next.method, &params, Some(&leg.plan.auth_token)).await
+}
+
+/// The caller has gone while somebody else was dialled: that is told in any order.
+async fn leave(leg: &mut Leg, next: &Next) -> Ended {
+    let status = ("CallStatus", "completed");
+    let url = leg.webhook.url("twilio/status");
+    let told = leg.webhook.ask(&url, Method::Post, &[status], Some(&leg.plan.auth_token)).await;
+    tokio::time::sleep(CALLBACKS_APART).await;
+    match (told, ask(leg, next, "completed").await) {
+        (Ok(_), Ok(_)) => Ended::CallerHungUp,
+        (Err(error), _) | (_, Err(error)) => Ended::WebhookFailed { error: error.to_string() },
     }
 }
 
@@ -62,21 +93,42 @@ fn read_document(leg: &mut Leg, answer: &Answer) -> Result<Vec<Verb>, Ended> {
     twiml::parse(&answer.text).map_err(|error| Ended::BadTwiml { error: error.to_string() })
 }
 
-async fn run_document(leg: &mut Leg, document_url: &str, verbs: Vec<Verb>) -> Result<Next, Ended> {
+async fn run_document(leg: &mut Leg, document_url: &str, verbs: Vec<Verb>) -> Result<Then, Ended> {
     for verb in verbs {
         match verb {
             Verb::Connect(connect) => {
                 let offered = offered(leg, &connect.stream);
                 let end = stream::run(leg, offered).await;
-                if let StreamEnd::CallOver(ended) = end {
-                    return Err(ended);
+                match end {
+                    StreamEnd::CallOver(ended) => return Err(ended),
+                    StreamEnd::Redirected(document) => return Ok(Then::Run(document)),
+                    StreamEnd::ServerClosed => {}
                 }
                 if let Some(action) = connect.action {
                     let stream_sid = leg.report.streams.last().map(|stream| stream.stream_sid.clone());
-                    return Next::resolve(document_url, &action, connect.method, stream_sid);
+                    let mut next = Next::resolve(document_url, &action, connect.method)?;
+                    next.params.extend(stream_sid.map(|stream_sid| ("StreamSid", stream_sid)));
+                    return Ok(Then::Ask(next));
                 }
             }
-            Verb::Redirect { url, method } => return Next::resolve(document_url, &url, method, None),
+            Verb::Dial(dial) => {
+                let end = leg.dial(&dial.number).await?;
+                if let Some(action) = dial.action {
+                    let mut next = Next::resolve(document_url, &action, dial.method)?;
+                    next.params.push(("DialCallStatus", end.status.to_owned()));
+                    next.params.push(("DialCallSid", sid("CA")));
+                    next.caller_left = end.caller_left;
+                    return Ok(Then::Ask(next));
+                }
+            }
+            Verb::Keys(keys) => {
+                leg.pass(KEY_LENGTH * u32::try_from(keys.len()).unwrap_or(1)).await?;
+                leg.report.keys_sent.push_str(&keys);
+                leg.tell(leg.clock.stamp(clock::now()), What::KeysSent { keys });
+            }
+            Verb::Redirect { url, method } => {
+                return Next::resolve(document_url, &url, method).map(Then::Ask);
+            }
             Verb::Hangup => return Err(Ended::ServerHungUp),
             Verb::Reject { reason } => return Err(Ended::Rejected { reason }),
             Verb::Quiet { name, length } => stay_quiet(leg, name, length).await?,
@@ -90,12 +142,7 @@ async fn stay_quiet(leg: &mut Leg, verb: &'static str, length: Duration) -> Resu
     let length_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(call_sid = leg.call_sid, verb, length_ms, "silence in the place of a verb");
     leg.tell(leg.clock.stamp(now), What::Quiet { verb: verb.to_owned(), length_ms });
-    let until = (now + length).min(leg.deadline);
-    tokio::select! {
-        () = tokio::time::sleep_until(until.into()) => {}
-        () = leg.hang_up.cancelled() => return Err(Ended::CallerHungUp),
-    }
-    if until == leg.deadline { Err(Ended::MaxDuration) } else { Ok(()) }
+    leg.pass(length).await
 }
 
 /// A `<Stream>` as it is dialled.
@@ -142,20 +189,24 @@ pub(crate) fn request(
     Ok(request)
 }
 
+/// What comes after a document.
+enum Then {
+    Ask(Next),
+    /// This document, which the call was told to run.
+    Run(String),
+}
+
 /// The next document to ask for.
 struct Next {
     url: String,
     method: Method,
-    stream_sid: Option<String>,
+    params: Vec<(&'static str, String)>,
+    /// The caller is gone: it is asked for out of courtesy.
+    caller_left: bool,
 }
 
 impl Next {
-    fn resolve(
-        document_url: &str,
-        reference: &str,
-        method: Method,
-        stream_sid: Option<String>,
-    ) -> Result<Self, Ended> {
+    fn resolve(document_url: &str, reference: &str, method: Method) -> Result<Self, Ended> {
         // An absolute URL stays as written: its signature is over that text.
         let url = match Url::parse(reference) {
             Ok(_) => reference.to_owned(),
@@ -164,6 +215,6 @@ impl Next {
                 .map_err(|error| Ended::BadTwiml { error: format!("\"{reference}\" is not a URL: {error}") })?
                 .into(),
         };
-        Ok(Self { url, method, stream_sid })
+        Ok(Self { url, method, params: Vec::new(), caller_left: false })
     }
 }

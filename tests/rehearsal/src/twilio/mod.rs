@@ -2,6 +2,7 @@
 
 pub mod abuse;
 pub(crate) mod flow;
+pub mod rest;
 pub mod signature;
 pub mod twiml;
 pub mod wire;

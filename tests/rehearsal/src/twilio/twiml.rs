@@ -19,6 +19,9 @@ pub enum Verb {
         method: Method,
     },
     Hangup,
+    Dial(Dial),
+    /// `<Play digits>`.
+    Keys(String),
     Reject {
         reason: String,
     },
@@ -27,6 +30,16 @@ pub enum Verb {
         name: &'static str,
         length: Duration,
     },
+}
+
+/// `<Dial><Number>`: blocks the document until the other party is gone, or does not come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dial {
+    /// What to ask then.
+    pub action: Option<String>,
+    pub method: Method,
+    /// E.164.
+    pub number: String,
 }
 
 /// `<Connect><Stream>`: blocks the document until the media stream ends.
@@ -68,6 +81,8 @@ pub enum TwimlError {
     BadAttribute { element: &'static str, attribute: &'static str, value: String, allowed: &'static str },
     #[error("<Connect> needs exactly one <Stream>")]
     NotOneStream,
+    #[error("<Dial> needs exactly one <Number>, in E.164")]
+    NotOneNumber,
     #[error("<Redirect> needs a URL as its text")]
     NoRedirectUrl,
 }
@@ -103,6 +118,8 @@ fn verb(node: Node<'_, '_>) -> Result<Verb, TwimlError> {
             let chars = node.text().unwrap_or_default().trim().chars().count() as u64;
             Ok(Verb::Quiet { name: "Say", length: Duration::from_millis(chars * 65) })
         }
+        "Dial" => dial(node).map(Verb::Dial),
+        "Play" if node.attribute("digits").is_some() => keys(node).map(Verb::Keys),
         "Play" => Ok(Verb::Quiet { name: "Play", length: Duration::from_secs(2) }),
         "Pause" => {
             let length = node.attribute("length").unwrap_or("1");
@@ -125,6 +142,40 @@ fn connect(node: Node<'_, '_>) -> Result<Connect, TwimlError> {
     let stream = streams.pop().filter(|_| streams.is_empty()).ok_or(TwimlError::NotOneStream)?;
     let action = node.attribute("action").map(str::to_owned);
     Ok(Connect { action, method: method(node, "Connect")?, stream })
+}
+
+fn dial(node: Node<'_, '_>) -> Result<Dial, TwimlError> {
+    let mut numbers = Vec::new();
+    for child in node.children().filter(Node::is_element) {
+        match child.tag_name().name() {
+            "Number" => numbers.push(child.text().unwrap_or_default().trim().to_owned()),
+            other => return Err(unknown("Dial", other)),
+        }
+    }
+    let is_e164 = |number: &String| {
+        number.strip_prefix('+').is_some_and(|digits| {
+            (7..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit())
+        })
+    };
+    let number = numbers.pop().filter(|_| numbers.is_empty()).filter(is_e164);
+    let timeout = node.attribute("timeout").unwrap_or("30");
+    if !timeout.parse::<u32>().is_ok_and(|seconds| (5..=600).contains(&seconds)) {
+        return Err(bad("Dial", "timeout", timeout, "use 5 to 600 seconds"));
+    }
+    Ok(Dial {
+        action: node.attribute("action").map(str::to_owned),
+        method: method(node, "Dial")?,
+        number: number.ok_or(TwimlError::NotOneNumber)?,
+    })
+}
+
+fn keys(node: Node<'_, '_>) -> Result<String, TwimlError> {
+    let digits = required(node, "Play", "digits")?;
+    let allowed = |key: char| key.is_ascii_digit() || matches!(key, '*' | '#' | 'w' | 'W');
+    if digits.is_empty() || !digits.chars().all(allowed) {
+        return Err(bad("Play", "digits", digits, "use 0-9, *, # and w"));
+    }
+    Ok(digits.to_owned())
 }
 
 fn stream(node: Node<'_, '_>) -> Result<Stream, TwimlError> {
@@ -209,6 +260,24 @@ mod tests {
                 Verb::Hangup,
             ]
         );
+    }
+
+    #[test]
+    fn reads_what_is_done_between_two_streams() {
+        let verbs = parse(
+            r#"<Response><Dial action="/after" timeout="25"><Number>+12025550101</Number></Dial>
+            <Play digits="1w2#"/></Response>"#,
+        )
+        .unwrap();
+        let dial = Dial {
+            action: Some("/after".to_owned()),
+            method: Method::Post,
+            number: "+12025550101".to_owned(),
+        };
+        assert_eq!(verbs, [Verb::Dial(dial), Verb::Keys("1w2#".to_owned())]);
+        for text in ["<Dial/>", "<Dial><Number>0800</Number></Dial>", "<Dial timeout='1'><Number>+12025550101</Number></Dial>", "<Play digits='x'/>"] {
+            assert!(parse(&format!("<Response>{text}</Response>")).is_err(), "{text}");
+        }
     }
 
     #[test]
