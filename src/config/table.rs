@@ -207,7 +207,13 @@ pub const SETTINGS: &[Setting] = &[
     setting("voyage.base_url", "VOYAGE_BASE_URL", None, URL, "Voyage's origin; default: by the key's prefix"),
     setting("twilio.account_sid", "TWILIO_ACCOUNT_SID", None, TEXT, "the platform's Twilio account"),
     secret("twilio.auth_token", "TWILIO_AUTH_TOKEN", "its token; without it every webhook is refused"),
-    setting("twilio.base_url", "TWILIO_BASE_URL", None, URL, "the origin of its REST API; default: https://api.twilio.com"),
+    setting(
+        "twilio.base_url",
+        "TWILIO_BASE_URL",
+        None,
+        URL,
+        "the origin of its REST API; default: https://api.twilio.com",
+    ),
     setting("exotel.account_sid", "EXOTEL_ACCOUNT_SID", None, TEXT, "the platform's Exotel account"),
     Setting {
         allowed: "4 to 128 of letters, digits, - and _",

@@ -168,11 +168,8 @@ pub fn action_ended(shared: &Shared, call_id: &str, token: &str, outcome: Carrie
     };
     let is_given_away =
         outcome == CarrierOutcome::Completed && matches!(action.action, Some(Action::Transfer(_)));
-    let step = if is_given_away {
-        Step::HangUp
-    } else {
-        table.next_step(call_id, token, new_token(), clock::now())
-    };
+    let step =
+        if is_given_away { Step::HangUp } else { table.next_step(call_id, token, new_token(), clock::now()) };
     if let Some(held) = table.connected(call_id) {
         let _ = held.notes.try_send(Note::ActionEnded(outcome));
     }

@@ -18,7 +18,8 @@ use proto::{
     },
     to_wire,
     types::v1::{
-        ActionEnded, CallContext, CallEvent, CarrierAction, CarrierOutcome, EndReason, ResumePosition, call_event,
+        ActionEnded, CallContext, CallEvent, CarrierAction, CarrierOutcome, EndReason, ResumePosition,
+        call_event,
     },
 };
 
@@ -127,8 +128,12 @@ enum MediaLink {
 /// The carrier's socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CarrierLink {
-    Here { heard_at: Instant },
-    Away { since: Instant },
+    Here {
+        heard_at: Instant,
+    },
+    Away {
+        since: Instant,
+    },
     /// It does something with the call that was asked of it.
     Acting(Acting),
 }

@@ -11,7 +11,9 @@ use axum::extract::ws::{Message, WebSocket};
 use mesh::{clock, drain::InFlight};
 use proto::{
     media::v1::StreamCallResponse,
-    types::v1::{CallContext, Carrier as Provider, CarrierAction, CarrierOutcome, EndReason, carrier_action::Action},
+    types::v1::{
+        CallContext, Carrier as Provider, CarrierAction, CarrierOutcome, EndReason, carrier_action::Action,
+    },
 };
 use tokio::sync::mpsc;
 

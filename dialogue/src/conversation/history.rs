@@ -102,7 +102,12 @@ impl History {
         let text = text.trim().to_owned();
         match self.exchanges.last_mut() {
             Some(last) if last.agent.is_none() && last.rounds.is_empty() => last.caller.push(text),
-            _ => self.exchanges.push(Exchange { caller: vec![text], rounds: Vec::new(), closed: 0, agent: None }),
+            _ => self.exchanges.push(Exchange {
+                caller: vec![text],
+                rounds: Vec::new(),
+                closed: 0,
+                agent: None,
+            }),
         }
     }
 
@@ -131,8 +136,7 @@ impl History {
     /// Gives a call of the newest exchange another result than it had.
     pub(super) fn answer(&mut self, call_id: &str, result: ToolResult) {
         let calls = self.exchanges.last_mut().into_iter().flat_map(|open| &mut open.rounds);
-        if let Some((_, old)) =
-            calls.flat_map(|round| &mut round.calls).rfind(|(call, _)| call.id == call_id)
+        if let Some((_, old)) = calls.flat_map(|round| &mut round.calls).rfind(|(call, _)| call.id == call_id)
         {
             *old = result;
         }

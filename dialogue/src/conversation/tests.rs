@@ -421,10 +421,8 @@ fn an_effect_that_ends_is_told_and_the_reply_goes_on() {
     bench.says(1, 0, "I put you through. ");
     bench.finishes(1, 0, Stop::ToolUse, &["end_call"]);
     assert_eq!(bench.result(1, 0, 0), ["done 1 end=true"]);
-    let returned = |epoch| Input::Returned {
-        epoch,
-        result: ToolResult { text: "busy".to_owned(), is_error: true },
-    };
+    let returned =
+        |epoch| Input::Returned { epoch, result: ToolResult { text: "busy".to_owned(), is_error: true } };
     bench.heard(1, "I put you through.", false);
     assert_eq!(bench.take(returned(1)), ["refused returned"], "its epoch is not a new one");
     assert_eq!(bench.take(returned(2)), ["generate 2.0"]);
@@ -433,7 +431,13 @@ fn an_effect_that_ends_is_told_and_the_reply_goes_on() {
     bench.finishes(2, 0, Stop::EndOfTurn, &[]);
     bench.heard(2, "They are", true);
     bench.turn(4, "Oh");
-    let told = ["U: Reception, please", "A: I put you through. | <end_call c100>", "U: <c100=busy>", "A: They are—", "U: Oh"];
+    let told = [
+        "U: Reception, please",
+        "A: I put you through. | <end_call c100>",
+        "U: <c100=busy>",
+        "A: They are—",
+        "U: Oh",
+    ];
     assert_eq!(bench.history(), told);
 }
 

@@ -59,7 +59,9 @@ fn result_of(outcome: CarrierOutcome) -> ToolResult {
         CarrierOutcome::Completed => "completed: it was done, and the caller is with you again",
         CarrierOutcome::Busy => "busy: the line is engaged, and the caller is with you again",
         CarrierOutcome::NoAnswer => "no-answer: nobody picked up, and the caller is with you again",
-        CarrierOutcome::Canceled => "canceled: it was stopped before anybody answered, and the caller is with you again",
+        CarrierOutcome::Canceled => {
+            "canceled: it was stopped before anybody answered, and the caller is with you again"
+        }
         CarrierOutcome::Failed | CarrierOutcome::Unspecified => {
             "failed: the telephone company could not do it, and the caller is with you again"
         }

@@ -56,7 +56,9 @@ impl Tool for TransferCall {
                 let text = "The caller is put through when these words were heard.".to_owned();
                 ToolResult { text, is_error: false }
             }
-            None => failed("to must be one of the names in the tool's schema; this agent can reach nobody else"),
+            None => {
+                failed("to must be one of the names in the tool's schema; this agent can reach nobody else")
+            }
         };
         std::future::ready(result).boxed()
     }

@@ -399,9 +399,13 @@ mod tests {
         agent.voice.as_mut().unwrap().vendor = "acme".into();
         agent.model.as_mut().unwrap().max_tokens = 5000;
         agent.call_duration_max = duration(1);
-        let target = |name: &str, number: &str| wire::TransferTarget { name: name.into(), number: number.into() };
-        agent.transfers =
-            vec![target("reception", "+12025550101"), target("reception", "+12025550102"), target("", "0800")];
+        let target =
+            |name: &str, number: &str| wire::TransferTarget { name: name.into(), number: number.into() };
+        agent.transfers = vec![
+            target("reception", "+12025550101"),
+            target("reception", "+12025550102"),
+            target("", "0800"),
+        ];
         let phrases = agent.phrases.as_mut().unwrap();
         phrases.filler_delays = [duration(30_000), duration(1)].into_iter().flatten().collect();
         phrases.uninterruptible = vec![wire::Line::Greeting.into(), 0];

@@ -106,10 +106,10 @@ fn after_tools(request: &Request, last: &Turn, long_answers: bool) -> Vec<Block>
 fn after_action(result: &str) -> &'static str {
     match result.split(':').next().unwrap_or_default() {
         "completed" => "Thank you, the keys were pressed. I am listening again.",
-        "busy" => "I am sorry, their line is busy. How else can I help you?",
-        "no-answer" => "I am sorry, nobody picked up there. How else can I help you?",
-        "canceled" => "I am sorry, the attempt was stopped. How else can I help you?",
-        _ => "I am sorry, I could not reach them. How else can I help you?",
+        "busy" => "Unfortunately their line is busy. How else can I help you?",
+        "no-answer" => "Unfortunately nobody picked up there. How else can I help you?",
+        "canceled" => "It seems that the attempt was stopped. How else can I help you?",
+        _ => "It seems that I could not reach them. How else can I help you?",
     }
 }
 
@@ -120,9 +120,11 @@ fn digits(said: &str) -> String {
     words::words(said)
         .iter()
         .filter_map(|word| {
-            NAMES.iter().position(|name| name == word).map(|key| key.to_string()).or_else(|| {
-                word.bytes().all(|byte| byte.is_ascii_digit()).then(|| word.clone())
-            })
+            NAMES
+                .iter()
+                .position(|name| name == word)
+                .map(|key| key.to_string())
+                .or_else(|| word.bytes().all(|byte| byte.is_ascii_digit()).then(|| word.clone()))
         })
         .collect()
 }

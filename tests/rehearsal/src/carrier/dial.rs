@@ -21,9 +21,13 @@ pub struct Dialled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
     /// They speak with the caller for so long, and hang up.
-    Answers { talks: Duration },
+    Answers {
+        talks: Duration,
+    },
     /// They speak with the caller for so long, and the caller hangs up.
-    CallerLeaves { talks: Duration },
+    CallerLeaves {
+        talks: Duration,
+    },
     Busy,
     NoAnswer,
     Failed,
@@ -94,6 +98,7 @@ impl Leg {
             () = self.hang_up.cancelled() => return Err(Ended::CallerHungUp),
             Update::HangUp = self.line.next() => return Err(Ended::ServerHungUp),
         }
+        self.script.attended(self.clock.now());
         if until == self.deadline { Err(Ended::MaxDuration) } else { Ok(()) }
     }
 }

@@ -159,6 +159,11 @@ impl Script {
         }
     }
 
+    /// The carrier did something by itself until `now`: the caller waits for the agent to speak after that.
+    pub fn attended(&mut self, now: Duration) {
+        self.last_act = Some(now);
+    }
+
     /// What the caller does in the 20 ms from `now`, knowing the agent's voice up to then.
     pub fn tick(&mut self, now: Duration, agent: AgentHeard) -> Tick {
         let started = *self.started.get_or_insert(now);

@@ -24,8 +24,8 @@ use super::report::{
 };
 use super::room::Microphone;
 use super::script::{HangUp, TICK};
-use super::switchboard::Update;
 use super::socket::{self, Arrival, Received, Refused, Socket};
+use super::switchboard::Update;
 use crate::clock;
 
 /// A server that takes nothing for this long does not read any more.

@@ -59,6 +59,12 @@ impl Style {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { frame_ms: 100, marks_return_on_clear: true, first_handshake_fails: false, connects: false, style: None }
+        Self {
+            frame_ms: 100,
+            marks_return_on_clear: true,
+            first_handshake_fails: false,
+            connects: false,
+            style: None,
+        }
     }
 }

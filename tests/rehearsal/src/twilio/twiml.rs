@@ -275,7 +275,12 @@ mod tests {
             number: "+12025550101".to_owned(),
         };
         assert_eq!(verbs, [Verb::Dial(dial), Verb::Keys("1w2#".to_owned())]);
-        for text in ["<Dial/>", "<Dial><Number>0800</Number></Dial>", "<Dial timeout='1'><Number>+12025550101</Number></Dial>", "<Play digits='x'/>"] {
+        for text in [
+            "<Dial/>",
+            "<Dial><Number>0800</Number></Dial>",
+            "<Dial timeout='1'><Number>+12025550101</Number></Dial>",
+            "<Play digits='x'/>",
+        ] {
             assert!(parse(&format!("<Response>{text}</Response>")).is_err(), "{text}");
         }
     }
