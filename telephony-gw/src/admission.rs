@@ -319,8 +319,19 @@ impl<H> Table<H> {
         record.action = Some(action);
         record.dialled = false;
         record.resumes = 0;
+        self.at_carrier(call_id)
+    }
+
+    /// A call as its carrier knows it, if it is remembered.
+    pub fn at_carrier(&self, call_id: &str) -> Option<AtCarrier> {
+        let record = self.records.get(call_id)?;
         let Announced { call_sid, account_sid, .. } = record.announced.clone();
         Some(AtCarrier { call_sid, account_sid, token: record.token.clone() })
+    }
+
+    /// A call in progress or just over, if it is this tenant's.
+    pub fn is_tenants(&self, call_id: &str, tenant: &str) -> bool {
+        self.records.get(call_id).is_some_and(|record| record.announced.context.tenant == tenant)
     }
 
     /// What the carrier was asked to do, and has not done.

@@ -70,6 +70,8 @@ pub enum Input<'a> {
         /// False if another attempt would fail in the same way.
         retry: bool,
     },
+    /// An operator ends the call.
+    HangUp,
     /// The node's drain deadline has passed.
     DrainExpired,
 }
@@ -91,6 +93,8 @@ pub enum Output {
     CloseCarrier,
     /// Ask this of the carrier.
     Act(CarrierAction),
+    /// End the call at a carrier whose stream is away.
+    HangUpAtCarrier,
     /// Tell whoever watches the call.
     Publish(CallEvent),
     /// The call is over for everyone who asks; comes once, before the farewells.
@@ -214,6 +218,7 @@ impl Call {
             Input::ActionRefused | Input::ActionEnded(_) => {}
             Input::Media(response) => self.handle_media(response, now),
             Input::MediaBroke { retry } => self.handle_media_broke(retry, now),
+            Input::HangUp => self.hang_up(now),
             Input::DrainExpired => self.end(EndReason::Drained, now),
         }
         self.check_timers(now);

@@ -182,5 +182,6 @@ fn end_reason_label(reason: EndReason) -> &'static str {
         EndReason::CallerSilent => "caller_silent",
         EndReason::Internal => "internal",
         EndReason::Transferred => "transferred",
+        EndReason::OperatorHangup => "operator_hangup",
     }
 }

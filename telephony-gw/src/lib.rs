@@ -13,6 +13,7 @@ pub mod framing;
 mod link;
 mod listener;
 pub mod playout;
+mod service;
 mod session;
 mod shared;
 mod twilio;
@@ -37,8 +38,8 @@ use proto::{
 };
 
 pub use config::{Config, ExotelAccount, Network, TwilioAccount};
+pub use service::CallService;
 use shared::Shared;
-pub use watch::CallService;
 
 /// The largest body of a webhook.
 const WEBHOOK_BYTES_MAX: usize = 64 * 1024;
@@ -95,6 +96,6 @@ impl TelephonyGw {
 
     /// `CallService` over gRPC.
     pub fn call_service(&self) -> CallService {
-        CallService::new(self.shared.watchers.clone())
+        CallService::new(Arc::clone(&self.shared))
     }
 }

@@ -49,6 +49,8 @@ pub enum Note {
     CarrierOver,
     /// What the carrier was asked to do is over.
     ActionEnded(CarrierOutcome),
+    /// An operator ends the call.
+    HangUp,
     /// The carrier came back too often: it was told to hang up.
     GaveUp,
 }
@@ -69,7 +71,7 @@ pub struct Session {
     drained: bool,
     /// How to close the carrier's socket when it broke the protocol.
     violation: Option<ProtocolError>,
-    _in_flight: Arc<InFlight>,
+    in_flight: Arc<InFlight>,
 }
 
 type Asking = Pin<Box<dyn Future<Output = Result<(), rest::Error>> + Send>>;
@@ -111,7 +113,7 @@ impl Session {
             asking: None,
             drained: false,
             violation: None,
-            _in_flight: in_flight,
+            in_flight,
         }
     }
 
@@ -216,6 +218,7 @@ impl Session {
                     self.on_violation(ProtocolError::UnsupportedFormat);
                 }
             }
+            Note::HangUp => self.tell(Input::HangUp),
             Note::ActionEnded(outcome) => self.tell(Input::ActionEnded(outcome)),
             Note::StreamOver => self.tell(Input::CarrierLost),
             Note::CarrierOver => self.tell(Input::CarrierOver),
@@ -260,6 +263,23 @@ impl Session {
         }
     }
 
+    /// The session does not wait for it: its call is over. Exotel has no means for it.
+    fn hang_up_at_carrier(&self) {
+        let at_carrier = self.shared.table().at_carrier(&self.context.call_id);
+        let (Some(calls), Some(AtCarrier { call_sid, account_sid: Some(account_sid), .. })) =
+            (self.shared.twilio.clone(), at_carrier.filter(|_| self.context.carrier() == Provider::Twilio))
+        else {
+            return;
+        };
+        let (call_id, in_flight) = (self.context.call_id.clone(), Arc::clone(&self.in_flight));
+        tokio::spawn(async move {
+            if let Err(why) = calls.hang_up(&account_sid, &call_sid).await {
+                ActionRefused { call_id: &call_id, why: &why }.emit();
+            }
+            drop(in_flight);
+        });
+    }
+
     /// Does what the core decided. True when nothing is left to do.
     async fn act(&mut self) -> bool {
         while let Some(output) = self.call.poll() {
@@ -283,6 +303,7 @@ impl Session {
                 Output::DropCarrier => self.carrier = None,
                 Output::CloseCarrier => self.close_carrier().await,
                 Output::Act(action) => self.begin_action(action).await,
+                Output::HangUpAtCarrier => self.hang_up_at_carrier(),
                 Output::Publish(event) => self.shared.watchers.publish(&self.context, event),
                 Output::Ended { reason, offset } => self.shared.end(&self.context.call_id, reason, offset),
                 Output::Finished => return true,

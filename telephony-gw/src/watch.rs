@@ -1,4 +1,4 @@
-//! Who watches a tenant's calls: `CallService.WatchCalls`.
+//! Who watches a tenant's calls.
 
 use std::{
     collections::HashMap,
@@ -6,13 +6,13 @@ use std::{
 };
 
 use futures_util::{Stream, stream};
-use mesh::auth::{Caller, tenant_slug};
+use mesh::auth::tenant_slug;
 use proto::{
-    telephony::v1::{WatchCallsRequest, WatchCallsResponse, call_service_server},
+    telephony::v1::WatchCallsResponse,
     types::v1::{CallContext, CallEvent},
 };
 use tokio::sync::broadcast::{self, error::RecvError};
-use tonic::{Request, Response, Status};
+use tonic::Status;
 
 /// How far a reader may fall behind.
 const BEHIND_MAX: usize = 1_024;
@@ -34,6 +34,17 @@ impl Watchers {
         }
     }
 
+    /// A tenant's calls from now on. The first message is empty.
+    pub fn follow(&self, slug: &str) -> WatchStream {
+        let receiver = self.watch(slug);
+        let first = stream::iter([Ok(WatchCallsResponse::default())]);
+        let events = stream::unfold(receiver, |mut receiver| async move {
+            let response = next(&mut receiver).await?;
+            Some((Ok(response), receiver))
+        });
+        Box::pin(stream::StreamExt::chain(first, events))
+    }
+
     fn watch(&self, slug: &str) -> broadcast::Receiver<WatchCallsResponse> {
         let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tenants.retain(|_, sender| sender.receiver_count() > 0);
@@ -41,38 +52,8 @@ impl Watchers {
     }
 }
 
-/// `CallService` of this gateway.
-#[derive(Clone)]
-pub struct CallService {
-    watchers: Watchers,
-}
-
-impl CallService {
-    pub(crate) fn new(watchers: Watchers) -> Self {
-        Self { watchers }
-    }
-}
-
-type WatchStream = std::pin::Pin<Box<dyn Stream<Item = Result<WatchCallsResponse, Status>> + Send>>;
-
-#[tonic::async_trait]
-impl call_service_server::CallService for CallService {
-    type WatchCallsStream = WatchStream;
-
-    async fn watch_calls(
-        &self,
-        request: Request<WatchCallsRequest>,
-    ) -> Result<Response<Self::WatchCallsStream>, Status> {
-        let slug = Caller::of(&request)?.require_tenant("parent", &request.get_ref().parent)?;
-        let receiver = self.watchers.watch(slug);
-        let first = stream::iter([Ok(WatchCallsResponse::default())]);
-        let events = stream::unfold(receiver, |mut receiver| async move {
-            let response = next(&mut receiver).await?;
-            Some((Ok(response), receiver))
-        });
-        Ok(Response::new(Box::pin(stream::StreamExt::chain(first, events))))
-    }
-}
+/// What one reader is told.
+pub type WatchStream = std::pin::Pin<Box<dyn Stream<Item = Result<WatchCallsResponse, Status>> + Send>>;
 
 async fn next(receiver: &mut broadcast::Receiver<WatchCallsResponse>) -> Option<WatchCallsResponse> {
     let mut lost_count = 0_i64;
@@ -89,23 +70,9 @@ async fn next(receiver: &mut broadcast::Receiver<WatchCallsResponse>) -> Option<
 
 #[cfg(test)]
 mod tests {
-    use call_service_server::CallService as _;
     use futures_util::StreamExt;
-    use proto::auth::v1::Role;
 
     use super::*;
-
-    fn request(parent: &str) -> Request<WatchCallsRequest> {
-        let mut request = Request::new(WatchCallsRequest { parent: parent.into() });
-        request.extensions_mut().insert(Caller {
-            subject: "s".into(),
-            client: "c".into(),
-            roles: vec![Role::TenantOperator],
-            tenants: vec!["acme".into()],
-            ..Caller::default()
-        });
-        request
-    }
 
     fn context(tenant: &str) -> CallContext {
         CallContext { call_id: "id".into(), tenant: tenant.into(), ..CallContext::default() }
@@ -114,10 +81,7 @@ mod tests {
     #[tokio::test]
     async fn only_the_own_tenants_calls_are_told() {
         let watchers = Watchers::default();
-        let service = CallService::new(watchers.clone());
-        assert!(service.watch_calls(request("tenants/other")).await.is_err());
-        assert!(watchers.0.lock().unwrap().is_empty(), "a refused watch leaves nothing");
-        let mut stream = service.watch_calls(request("tenants/acme")).await.unwrap().into_inner();
+        let mut stream = watchers.follow("acme");
         assert_eq!(stream.next().await.unwrap().unwrap(), WatchCallsResponse::default());
         watchers.publish(&context("tenants/other"), CallEvent::default());
         watchers
@@ -128,8 +92,7 @@ mod tests {
     #[tokio::test]
     async fn a_slow_reader_is_told_how_much_it_lost() {
         let watchers = Watchers::default();
-        let service = CallService::new(watchers.clone());
-        let mut stream = service.watch_calls(request("tenants/acme")).await.unwrap().into_inner();
+        let mut stream = watchers.follow("acme");
         stream.next().await.unwrap().unwrap();
         for _ in 0..BEHIND_MAX + 7 {
             watchers.publish(&context("tenants/acme"), CallEvent::default());

@@ -83,7 +83,11 @@ impl GatewaySide {
                     hub.counts.ended(reason);
                 }
                 Output::Finished => self.finished = true,
-                Output::Publish(_) | Output::CloseMedia | Output::DropCarrier => {}
+                Output::Publish(_)
+                | Output::CloseMedia
+                | Output::DropCarrier
+                | Output::Act(_)
+                | Output::HangUpAtCarrier => {}
             }
         }
         let wake = self.call.wake_at(hub.instant());

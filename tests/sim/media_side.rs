@@ -249,7 +249,7 @@ impl MediaSide {
                 hub.send(Line::MediaToDialogue, Event::ToDialogue(ToDialogue::Stop));
                 None
             }
-            up::Event::Start(_) => None,
+            up::Event::Start(_) | up::Event::ActionEnded(_) => None,
         }
     }
 

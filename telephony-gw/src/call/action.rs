@@ -96,6 +96,14 @@ impl Call {
         true
     }
 
+    /// An operator ends the call, wherever the carrier has it.
+    pub(super) fn hang_up(&mut self, now: Instant) {
+        if let CarrierLink::Acting(_) = self.carrier {
+            self.outputs.push_back(Output::HangUpAtCarrier);
+        }
+        self.end(EndReason::OperatorHangup, now);
+    }
+
     fn action_ended(&mut self, outcome: CarrierOutcome, now: Instant) {
         let CarrierLink::Acting(acting) = self.carrier else { return };
         self.report(outcome, now);

@@ -10,6 +10,8 @@ use crate::wire::Media;
 const PLAYOUT: Playout = Playout { frame: Duration::from_millis(20), lead: Duration::from_millis(200) };
 const PATIENCE: Patience = Patience { silence: Duration::from_secs(30), resume: Duration::from_secs(10) };
 
+mod action;
+
 struct Trace {
     call: Call,
     t0: Instant,

@@ -114,3 +114,58 @@ async fn what_comes_after_an_unknown_stream_is_a_hang_up() {
     assert!(gateway.post(&after_path(&path), &voice_form("CA2")).await.1.contains("<Hangup/>"));
     assert_eq!(gateway.gw.shared.table().in_progress(), 1);
 }
+
+#[tokio::test]
+async fn the_way_back_from_a_transfer_is_one_and_the_same_however_often_it_is_asked_for() {
+    use proto::types::v1::{CarrierAction, CarrierOutcome, Transfer, carrier_action::Action};
+    let (api, asked) = api(200, "{}").await;
+    let mut gateway = Gateway::start(|config| config.twilio.as_mut().unwrap().api_url = api).await;
+    let (mut socket, mut stream, path) = gateway.call("CA1").await;
+    let transfer = Transfer { to_number: "+12025550101".into() };
+    let action = CarrierAction { action: Some(Action::Transfer(transfer)) };
+    stream.say(1, FromMedia::Action(action)).await;
+    let form = asked.await.unwrap();
+    let after = format!("{}?acted", after_path(&path));
+    let twiml = form.into_iter().find(|(name, _)| name == "Twiml").unwrap().1;
+    assert!(twiml.contains(&format!("<Dial action=\"http://{}{after}\"", gateway.address)), "{twiml}");
+    assert!(twiml.contains("<Number>+12025550101</Number>"), "{twiml}");
+    // The stream's own question may come before: it is the same transfer.
+    let in_progress = [("CallSid", "CA1"), ("AccountSid", "AC1"), ("CallStatus", "in-progress")];
+    assert_eq!(gateway.post(&after_path(&path), &in_progress).await.1, twiml);
+    socket.close(None).await.unwrap();
+    let busy = [&in_progress[..], &[("DialCallStatus", "busy")]].concat();
+    let (_, connect) = gateway.post(&after, &busy).await;
+    let next = media_path(&connect).unwrap_or_else(|| panic!("no stream: {connect}"));
+    assert_ne!(next, path);
+    assert_eq!(gateway.post(&after, &busy).await.1, connect);
+    let mut socket = gateway.dial(&next).await.unwrap();
+    say(&mut socket, &start_message("MZ2", "CA1")).await;
+    let told = loop {
+        match stream.request().await {
+            Some(ToMedia::ActionEnded(ended)) => break ended.outcome(),
+            Some(_) => {}
+            None => panic!("the stream to the media role ended"),
+        }
+    };
+    assert_eq!(told, CarrierOutcome::Busy);
+}
+
+/// An API that answers one request, and what that held.
+async fn api(
+    status: u16,
+    body: &'static str,
+) -> (url::Url, tokio::sync::oneshot::Receiver<Vec<(String, String)>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let (sender, received) = tokio::sync::oneshot::channel();
+    let sender = Arc::new(Mutex::new(Some(sender)));
+    let handler = move |body_in: bytes::Bytes| {
+        if let Some(sender) = sender.lock().unwrap().take() {
+            let _ = sender.send(url::form_urlencoded::parse(&body_in).into_owned().collect());
+        }
+        std::future::ready((StatusCode::from_u16(status).unwrap(), body))
+    };
+    let router = axum::Router::new().fallback(handler);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, received)
+}

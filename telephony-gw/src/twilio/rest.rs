@@ -74,6 +74,17 @@ impl Calls {
         self.update(account_sid, call_sid, &[("Twiml", twiml)]).await
     }
 
+    /// Ends a call, which may be over already.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn hang_up(&self, account_sid: &str, call_sid: &str) -> Result<(), Error> {
+        match self.update(account_sid, call_sid, &[("Status", "completed")]).await {
+            Err(Error::Over) => Ok(()),
+            result => result,
+        }
+    }
+
     /// An update may be repeated: it says what the call is to do from now on.
     async fn update(&self, account_sid: &str, call_sid: &str, form: &[(&str, &str)]) -> Result<(), Error> {
         let mut url = self.base_url.clone();
