@@ -100,6 +100,11 @@ impl Sandbox {
         assert!(matches!(told, Ok(Ok(_))), "it was not told; events: {:?}", *self.events.borrow());
     }
 
+    /// The id of the call that was told of last.
+    pub fn newest_call(&self) -> String {
+        self.events.borrow().last().map(|(id, _)| id.clone()).expect("a call was told of")
+    }
+
     /// What the platform told of a call, once its end is among it.
     async fn events_of(&self, call_id: &str) -> Vec<Event> {
         let of = |events: &[(String, Event)]| -> Vec<Event> {

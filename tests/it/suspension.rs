@@ -33,12 +33,12 @@ pub fn trials() -> Vec<Trial> {
     vec![trial("suspension::counts_at_once_at_tenancy_and_within_5_s_elsewhere", counts_everywhere)]
 }
 
-fn hop(url: &Url) -> Hop {
+pub fn hop(url: &Url) -> Hop {
     let stack = ClientStack::new(Contract::load().expect("the contracts").into(), None);
     mesh::hop::remote(url, None, &stack).expect("a hop")
 }
 
-fn asks<T>(sandbox: &Sandbox, role: Role, message: T) -> Request<T> {
+pub fn asks<T>(sandbox: &Sandbox, role: Role, message: T) -> Request<T> {
     let request = MintRequest {
         client: "acme".into(),
         roles: vec![role],

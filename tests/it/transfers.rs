@@ -4,18 +4,24 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use libtest_mimic::Trial;
-use proto::types::v1::{CarrierOutcome, EndReason, call_event::Event};
+use proto::{
+    auth::v1::Role,
+    telephony::v1::{HangUpCallRequest, call_service_client::CallServiceClient},
+    types::v1::{CarrierOutcome, EndReason, call_event::Event},
+};
 use rehearsal::{
     carrier::{DialReport, Dialled, Ended, Switchboard, Then},
     exotel::{self, Settings},
-    twilio::{Plan, Step, rest},
+    twilio::{Plan, Step, What, rest},
 };
 use serde_json::json;
+use tonic::Code;
 
 use crate::{
     answered_call::{GREETING, QUESTION},
     caller::{Placed, exotel_plan, line, prompt, quiet},
     sandbox::{AUTH_TOKEN, Finished, Sandbox, Shape},
+    suspension::{asks, hop},
     trial,
 };
 
@@ -33,6 +39,7 @@ pub fn trials() -> Vec<Trial> {
         trial("transfers::five_outcomes_on_exotel", || five_outcomes(true)),
         trial("transfers::the_conversation_goes_on_over_the_mesh_too", over_the_mesh),
         trial("transfers::a_caller_who_leaves_is_told_of_in_any_order", caller_leaves),
+        trial("transfers::an_operator_ends_a_call_that_is_being_put_through", operator_hangs_up),
         trial("transfers::a_carrier_that_refuses_gives_the_call_back_at_once", carrier_refuses),
         trial("transfers::an_exotel_flow_without_a_connect_applet_gives_the_call_back", flow_cannot),
         trial("transfers::keys_are_pressed_and_the_conversation_goes_on", keys_are_pressed),
@@ -240,5 +247,28 @@ async fn keys_are_pressed() {
         call.assert_ended_by_us(EndReason::AgentHangup);
         assert!(call.words().contains("costs 12 pounds for a day"), "{}", call.words());
     }
+    stage.sandbox.layout.stop().await;
+}
+
+async fn operator_hangs_up() {
+    let stage = Stage::start(Shape::Together).await;
+    let gateway = &stage.sandbox.layout.gateway;
+    let mut calls = CallServiceClient::new(hop(gateway));
+    let mut hang_up = async |call_id: &str| {
+        let request = HangUpCallRequest { parent: "tenants/demo".into(), call_id: call_id.into() };
+        calls.hang_up_call(asks(&stage.sandbox, Role::TenantOperator, request)).await
+    };
+    let unknown = hang_up("no-such-call").await.expect_err("there is none");
+    assert_eq!(unknown.code(), Code::NotFound);
+    let steps = vec![line(&stage.sandbox.rehearsal.library, REQUEST, quiet()).await];
+    let mut plan = stage.carrier_plan(false, steps);
+    plan.dialled = [Dialled { rings: Duration::from_secs(60), then: Then::NoAnswer }].into();
+    let mut placed = Placed::new(plan);
+    placed.until(|what| matches!(what, What::Dialled { .. })).await;
+    let call_id = stage.sandbox.newest_call();
+    hang_up(&call_id).await.expect("it is the tenant's");
+    let call = stage.sandbox.finish(placed).await;
+    call.assert_ended_by_us(EndReason::OperatorHangup);
+    hang_up(&call_id).await.expect("it is over already");
     stage.sandbox.layout.stop().await;
 }
