@@ -393,10 +393,7 @@ impl Pipeline {
     /// The caller seems to take the floor: silence first, whatever it turns out to be.
     fn barge_in(&mut self, onset: Instant, now: Instant) {
         let cuts = self.playout.cut(now);
-        if let Some(cut) = cuts.iter().find(|cut| cut.started) {
-            self.outputs.push_back(Output::Clear { epoch: cut.epoch });
-            self.ear.cleared(now.saturating_duration_since(self.origin));
-        }
+        self.clear(&cuts, now);
         if let Some(reply) = &mut self.reply {
             reply.paused = true;
             reply.stall_at = None;
@@ -405,6 +402,14 @@ impl Pipeline {
             }
         }
         self.taken = Some(Taken { onset, cleared_at: now, cuts });
+    }
+
+    /// Has the carrier drop what it holds of these, if it holds anything.
+    fn clear(&mut self, cuts: &[Cut], now: Instant) {
+        if let Some(cut) = cuts.iter().find(|cut| cut.started) {
+            self.outputs.push_back(Output::Clear { epoch: cut.epoch });
+            self.ear.cleared(now.saturating_duration_since(self.origin));
+        }
     }
 
     /// Words have come: the reply is over, and what was heard of it is all that was said.
@@ -424,9 +429,7 @@ impl Pipeline {
     fn discard_reply(&mut self, now: Instant) {
         let mut cuts = self.taken.take().map_or_else(Vec::new, |taken| taken.cuts);
         let fresh = self.playout.cut(now);
-        if let Some(cut) = fresh.iter().find(|cut| cut.started) {
-            self.outputs.push_back(Output::Clear { epoch: cut.epoch });
-        }
+        self.clear(&fresh, now);
         cuts.extend(fresh);
         if let Some(reply) = self.reply.take() {
             self.cancel(&reply);
@@ -463,6 +466,8 @@ impl Pipeline {
         self.event(Event::FalseBargeIn(FalseBargeIn { pause }), now);
         if let Some(reply) = &mut self.reply {
             reply.paused = false;
+            // Fillers wait for what is spoken again.
+            reply.asked_at = now;
         }
         // A line beside the reply gives way to it: only one utterance can be spoken again at a time.
         let reply = self.reply.as_ref().map(|reply| reply.epoch);
@@ -472,6 +477,9 @@ impl Pipeline {
         self.tell_cuts(cuts, now);
         if let Some(cut) = next {
             self.speak_rest(cut, now);
+        }
+        if let Some(epoch) = self.reply.as_ref().map(|reply| reply.epoch) {
+            self.progress(epoch, now);
         }
         if let Some(reply) = self.reply.as_mut().filter(|reply| !reply.has_text) {
             let (kept, done) = (std::mem::take(&mut reply.kept), reply.text_done);
@@ -494,6 +502,9 @@ impl Pipeline {
                 let heard_text = text.clone();
                 self.event(Event::AgentTurn(AgentTurn { heard_text, interrupted: false }), now);
                 self.outputs.push_back(Output::Heard { epoch, text, interrupted: false });
+            }
+            if self.ending.reason == Some(EndReason::CallerSilent) && self.caller_answered() {
+                self.ending.reason = None;
             }
             if let Some(reason) = self.ending.reason
                 && self.playout.is_empty()

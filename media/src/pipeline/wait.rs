@@ -165,6 +165,11 @@ impl Pipeline {
         self.playout.front_epoch().is_some_and(|epoch| self.uninterruptible.contains(&epoch))
     }
 
+    /// What the caller said or pressed over the last line is still to be dealt with.
+    pub(super) fn caller_answered(&self) -> bool {
+        self.turn.has_words() || !self.waits.keys.is_empty()
+    }
+
     /// Notes after every step who waits for whom.
     pub(super) fn note_waits(&mut self, now: Instant) {
         if self.ending.over {
@@ -192,17 +197,17 @@ impl Pipeline {
                 None => since + FILLER_AGAIN,
             }
         });
-        let wordless = self.turn.wordless_since();
+        let noise = self.turn.noise_since();
         let idle = self.reply.is_none()
             && self.playout.is_empty()
-            && (wordless.is_some() || !self.turn.is_callers())
+            && (noise.is_some() || !self.turn.is_callers())
             && self.taken.is_none()
             && self.waits.keys.is_empty();
         self.waits.idle_at = match (idle, self.waits.idle_timeout) {
             // Sound without words may be the caller's for a while, and is noise after that.
             (true, Some(timeout)) => {
                 let at = self.waits.idle_at.unwrap_or(now + timeout);
-                Some(wordless.map_or(at, |since| at.max(since + WORDLESS_MAX)))
+                Some(noise.map_or(at, |since| at.max(since + WORDLESS_MAX)))
             }
             _ => None,
         };
@@ -280,6 +285,7 @@ impl Pipeline {
     pub(super) fn reprompt(&mut self, now: Instant) {
         if self.reply.is_none()
             && self.playout.is_empty()
+            && self.waits.keys.is_empty()
             && let Some(phrase) = self.phrase(Purpose::Reprompt)
         {
             self.say(Purpose::Reprompt, &phrase, now);
@@ -291,12 +297,16 @@ impl Pipeline {
         if self.ending.is_final || self.ending.over {
             return;
         }
+        let is_last = Some(key) == self.waits.dtmf_terminator;
+        if is_last && self.waits.keys.is_empty() {
+            // The entry that it ends is over already.
+            return;
+        }
         let waits = self.must_finish();
         if !waits {
             self.ending.reason = None;
             self.discard_reply(now);
         }
-        let is_last = Some(key) == self.waits.dtmf_terminator;
         if is_last && !waits {
             return self.keys_entered(now);
         }

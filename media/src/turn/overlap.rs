@@ -24,7 +24,8 @@ impl TurnTaker {
 
     /// False for the words of somebody at a distance, and for words over the agent that do not take the floor:
     /// backchannels, what may become one, what is said in passing, and our own coming back.
-    pub(super) fn is_for_us(&self, words: &str, is_final: bool, now: Instant) -> bool {
+    /// `end`: where they end on the audio clock.
+    pub(super) fn is_for_us(&self, words: &str, is_final: bool, end: Duration, now: Instant) -> bool {
         if is_final && !self.interim.is_empty() && words.starts_with(&self.interim) {
             // They were when they came first, whatever sounds now.
             return true;
@@ -37,7 +38,9 @@ impl TurnTaker {
             matches!(self.agent, Agent::Audible | Agent::Uninterruptible) || self.held.is_some();
         if !overlapping {
             if self.agent == Agent::Filling {
-                return !self.are_of_ours(words);
+                let said_at = self.audio_origin.map(|origin| origin + end);
+                let before = said_at.is_none_or(|at| self.asked_to_wait.is_some_and(|asked| at < asked));
+                return before || !self.are_of_ours(words);
             }
             let tail = self.inaudible_at.is_some_and(|at| now < at + ECHO_TAIL);
             return !tail || !self.is_own(words);
