@@ -354,7 +354,7 @@ impl Pipeline {
             return;
         }
         let filling = self.reply.is_none() && self.playout.front_kind() == Some(Kind::Filler);
-        self.waits.caller_turn(filling);
+        self.waits.caller_turn();
         self.greeting = None;
         if self.reply.as_ref().is_none_or(|reply| reply.tentative.as_ref() != Some(&turn.text)) {
             self.discard_tentative(now);
@@ -418,6 +418,7 @@ impl Pipeline {
         self.ending.reason = None;
         if let Some(reply) = self.reply.take() {
             self.outputs.push_back(Output::CancelReply { epoch: reply.epoch });
+            self.tell_kept(&reply, &taken.cuts);
         }
         self.tell_cuts(taken.cuts, now);
         let onset_to_clear = Some(proto::to_wire(taken.cleared_at.saturating_duration_since(taken.onset)));
@@ -433,6 +434,7 @@ impl Pipeline {
         cuts.extend(fresh);
         if let Some(reply) = self.reply.take() {
             self.cancel(&reply);
+            self.tell_kept(&reply, &cuts);
         }
         self.tell_cuts(cuts, now);
         self.set_agent(Agent::Silent, now);
@@ -443,6 +445,15 @@ impl Pipeline {
             self.outputs.push_back(Output::SpeakCancel { take: reply.current() });
         }
         self.outputs.push_back(Output::CancelReply { epoch: reply.epoch });
+    }
+
+    /// Text that came while the floor was taken, and of which nothing was begun, was not heard.
+    fn tell_kept(&mut self, reply: &Reply, cuts: &[Cut]) {
+        let begun = cuts.iter().any(|cut| cut.epoch == reply.epoch && cut.kind != Kind::Filler);
+        if !reply.kept.is_empty() && !begun {
+            let (epoch, text) = (reply.epoch, String::new());
+            self.outputs.push_back(Output::Heard { epoch, text, interrupted: true });
+        }
     }
 
     fn tell_cuts(&mut self, cuts: Vec<Cut>, now: Instant) {

@@ -135,12 +135,9 @@ impl Waits {
         &self.lines
     }
 
-    /// The caller said something, which may have been waited for already.
-    pub fn caller_turn(&mut self, waited_for: bool) {
+    /// The caller said something.
+    pub fn caller_turn(&mut self) {
         self.idle_count = 0;
-        if !waited_for {
-            self.answered();
-        }
     }
 
     /// The reply can be heard: nobody waits for it.
@@ -186,12 +183,14 @@ impl Pipeline {
         let unheard = self.turn.unheard_since();
         let unheard = unheard.filter(|_| self.reply.is_none() && self.waits.keys.is_empty());
         let asked_at = self.reply.as_ref().filter(|_| waiting).map(|reply| reply.asked_at);
+        let silent_since = self.playout.silent_since();
         self.waits.filler_at = asked_at.or(unheard).filter(|_| quiet && sayable).map(|from| {
-            let since = self.playout.silent_since().map_or(from, |end| end.max(from));
-            if self.waits.fillers_said == 0 {
-                self.waits.wait_started = Some(since);
+            let since = silent_since.map_or(from, |end| end.max(from));
+            if silent_since.is_none_or(|end| end < from) {
+                // The caller spoke after us: the wait begins anew.
+                self.waits.answered();
             }
-            let started = self.waits.wait_started.unwrap_or(since);
+            let started = *self.waits.wait_started.get_or_insert(since);
             match self.waits.lines.filler_delay(self.waits.fillers_said) {
                 Some(after) => (started + after).clamp(since, since + FILLER_AGAIN),
                 None => since + FILLER_AGAIN,

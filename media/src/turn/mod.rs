@@ -362,6 +362,10 @@ impl TurnTaker {
         if words.is_empty() {
             return;
         }
+        if !transcript.is_final && !self.config.transcriber_decides {
+            // The caller goes on, whatever the detector of speech says.
+            self.not_likely();
+        }
         let came = self.newest_words.filter(|_| known).map_or(now, |(came, _)| came);
         self.newest_words = Some((came, transcript.end));
         self.words_over = false;

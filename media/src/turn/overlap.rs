@@ -30,6 +30,8 @@ impl TurnTaker {
             // They were when they came first, whatever sounds now.
             return true;
         }
+        let said_at = self.audio_origin.map(|origin| origin + end);
+        let before = |began: Option<Instant>| said_at.zip(began).is_some_and(|(said, began)| said < began);
         // Words that come long after their sound cannot be told by it.
         if self.behind.is_none() && self.loudness() == Strength::Distant {
             return false;
@@ -38,12 +40,14 @@ impl TurnTaker {
             matches!(self.agent, Agent::Audible | Agent::Uninterruptible) || self.held.is_some();
         if !overlapping {
             if self.agent == Agent::Filling {
-                let said_at = self.audio_origin.map(|origin| origin + end);
-                let before = said_at.is_none_or(|at| self.asked_to_wait.is_some_and(|asked| at < asked));
-                return before || !self.are_of_ours(words);
+                return before(self.asked_to_wait) || !self.are_of_ours(words);
             }
             let tail = self.inaudible_at.is_some_and(|at| now < at + ECHO_TAIL);
             return !tail || !self.is_own(words);
+        }
+        if self.behind.is_some() && before(self.audible_at) {
+            // They are heard over the agent, and were not said over it.
+            return true;
         }
         let (language, extra) = (&self.config.language, &self.config.backchannels);
         !words::is_echo_of(words, &self.spoken)

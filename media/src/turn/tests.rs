@@ -123,6 +123,22 @@ fn words_that_were_said_before_a_filler_are_the_callers_whatever_they_are() {
 }
 
 #[test]
+fn words_that_are_heard_over_the_agent_and_were_said_before_are_not_said_in_passing() {
+    for (lost, outputs) in [(true, 2), (false, 0)] {
+        let mut rig = Rig::new();
+        rig.at(0, Input::Sound(Sound::Voice(Strength::Weak)));
+        rig.started(80, 0);
+        rig.ended(600, 500);
+        if lost {
+            rig.at(650, LOST);
+        }
+        rig.at(1300, Input::Agent(Agent::Audible));
+        rig.started(1480, 1400);
+        assert_eq!(rig.words(1600, "Wednesday", 500).len(), outputs, "a barge-in that is confirmed, if lost");
+    }
+}
+
+#[test]
 fn turns_that_are_decided_over_a_line_that_must_finish_are_kept_and_end_with_it() {
     let mut rig = Rig::new();
     rig.taker = TurnTaker::new(Config { transcriber_decides: true, ..Config::default() });

@@ -651,3 +651,20 @@ fn a_false_barge_in_into_a_line_does_not_cost_the_answer_behind_it() {
     let take = Take { epoch: 2, number: 1 };
     assert!(rig.take_outputs().contains(&Output::Speak { take, text: "one two".into() }));
 }
+
+#[test]
+fn text_that_came_over_a_barge_in_into_a_filler_was_not_heard() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
+    rig.caller_says(0, 1000, "Hello.");
+    rig.until(2150);
+    noise(&mut rig, 2150, 2500);
+    rig.segment(2650, 1, "one two ");
+    rig.take_outputs();
+    rig.at(2700, transcribed("Wait.", 2500));
+    let told = [
+        Output::CancelReply { epoch: 1 },
+        Output::Heard { epoch: 1, text: String::new(), interrupted: true },
+    ];
+    assert_eq!(rig.take_outputs(), told);
+}
