@@ -324,7 +324,10 @@ impl Pipeline {
         if keys.is_empty() {
             return;
         }
-        let text = format!("[pressed the keys {keys}]");
+        // What was said beside the keys is of the same turn.
+        let said = self.turn.take_words();
+        let space = if said.is_empty() { "" } else { " " };
+        let text = format!("{said}{space}[pressed the keys {keys}]");
         self.end_of_turn(Turn { text, end_of_speech: now, transcript_at: None }, now);
     }
 }

@@ -172,6 +172,22 @@ impl TurnTaker {
     }
 
     fn end_turn(&mut self, end_of_speech: Instant, offset: Duration) {
+        let (likely, transcript_at) = (self.likely.take(), self.transcript_at);
+        let text = self.close(offset);
+        if likely.is_some_and(|likely| likely != text) {
+            self.outputs.push_back(Output::TurnResumed);
+        }
+        self.agent = Agent::Thinking;
+        self.outputs.push_back(Output::EndOfTurn(Turn { text, end_of_speech, transcript_at }));
+    }
+
+    /// Ends the turn for another reason than silence, and hands out the words that waited for its end.
+    pub fn take_words(&mut self) -> String {
+        let end = self.newest_words.map_or(self.closed, |(_, end)| end);
+        self.close(end)
+    }
+
+    fn close(&mut self, offset: Duration) -> String {
         self.closed = self.closed.max(offset);
         let mut text = std::mem::take(&mut self.finals);
         let interim = std::mem::take(&mut self.interim);
@@ -183,12 +199,9 @@ impl TurnTaker {
         self.asked_to_wait = None;
         self.hold_until = None;
         self.held_since = None;
-        if self.likely.take().is_some_and(|likely| likely != text) {
-            self.outputs.push_back(Output::TurnResumed);
-        }
-        self.agent = Agent::Thinking;
-        let transcript_at = self.transcript_at.take();
-        self.outputs.push_back(Output::EndOfTurn(Turn { text, end_of_speech, transcript_at }));
+        self.likely = None;
+        self.transcript_at = None;
+        text
     }
 
     pub(super) fn is_covered(&self, offset: Duration) -> bool {

@@ -1,8 +1,9 @@
 //! CORE: who has the floor. Decides the start of speech, the end of the caller's turn, and what an overlap is.
 //!
 //! **End of turn.** Speech has ended, the transcript covers it, and a delay has passed that depends on what the words
-//! say: shorter after a finished question, longer after words that cannot be the end. Whatever the transcriber does, the
-//! maximum delay ends it. Where the transcriber decides turns itself (Flux), its decision counts.
+//! say: shorter after a finished question, longer after words that cannot be the end. Whatever the transcriber says, the
+//! maximum delay ends it; only one that lost its socket is waited for longer, with fillers, until it has heard again what it
+//! missed. Where the transcriber decides turns itself (Flux), its decision counts.
 //!
 //! **Overlap.** Sound over an audible agent takes the floor after a minimum duration if it is as strong as the caller
 //! usually is; weak sound (backchannel, echo, noise) must bring words first, and words that are backchannels or our own

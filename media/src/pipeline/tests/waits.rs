@@ -407,3 +407,16 @@ fn a_lost_transcriber_is_waited_for_with_fillers() {
     let turn = Output::UserTurn { epoch: 3, text: "Hello.".into(), tentative: false };
     assert!(rig.take_outputs().contains(&turn));
 }
+
+#[test]
+fn what_is_said_beside_keys_is_of_their_turn() {
+    let mut rig = Rig::new();
+    let config = Config { dtmf_timeout: ms(500), dtmf_terminator: Some('#'), ..Config::default() };
+    rig.core = Pipeline::new(config, 0, rig.t);
+    rig.at(80, Input::Speech(Edge::SpeechStarted { at_ms: 0 }));
+    rig.at(900, transcribed("My number is", 800));
+    rig.at(1000, Input::Key('7'));
+    rig.at(1200, Input::Key('#'));
+    let text = "My number is [pressed the keys 7]".into();
+    assert!(rig.take_outputs().contains(&Output::UserTurn { epoch: 1, text, tentative: false }));
+}
