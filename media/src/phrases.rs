@@ -1,4 +1,4 @@
-//! Phrases that are the same in every call, synthesised once: the greeting and the apology.
+//! Phrases that are the same in every call of an agent, synthesised once: its greeting, fillers, prompts and apology.
 
 use std::{
     collections::HashMap,

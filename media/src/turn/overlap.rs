@@ -22,13 +22,22 @@ impl TurnTaker {
         self.loudest[0].max(self.loudest[1]).unwrap_or(Strength::Strong)
     }
 
+    /// The sound that goes on, or was last, is as strong as the caller's voice. What the caller said before it lends it
+    /// nothing: an echo begins as soon as the agent answers.
+    fn is_loud(&self) -> bool {
+        self.loudest[0].unwrap_or(Strength::Strong) == Strength::Strong
+    }
+
     /// False for the words of somebody at a distance, and for words over the agent that do not take the floor:
     /// backchannels, what may become one, what is said in passing, and our own coming back.
-    pub(super) fn is_for_us(&self, words: &str, is_final: bool, now: Instant) -> bool {
+    /// `end`: where they end on the audio clock.
+    pub(super) fn is_for_us(&self, words: &str, is_final: bool, end: Duration, now: Instant) -> bool {
         if is_final && !self.interim.is_empty() && words.starts_with(&self.interim) {
             // They were when they came first, whatever sounds now.
             return true;
         }
+        let said_at = self.audio_origin.map(|origin| origin + end);
+        let before = |began: Option<Instant>| said_at.zip(began).is_some_and(|(said, began)| said < began);
         // Words that come long after their sound cannot be told by it.
         if self.behind.is_none() && self.loudness() == Strength::Distant {
             return false;
@@ -37,10 +46,14 @@ impl TurnTaker {
             matches!(self.agent, Agent::Audible | Agent::Uninterruptible) || self.held.is_some();
         if !overlapping {
             if self.agent == Agent::Filling {
-                return !self.are_of_ours(words);
+                return before(self.asked_to_wait) || !self.are_of_ours(words);
             }
             let tail = self.inaudible_at.is_some_and(|at| now < at + ECHO_TAIL);
             return !tail || !self.is_own(words);
+        }
+        if self.behind.is_some() && before(self.audible_at) {
+            // They are heard over the agent, and were not said over it.
+            return true;
         }
         let (language, extra) = (&self.config.language, &self.config.backchannels);
         !words::is_echo_of(words, &self.spoken)
@@ -58,7 +71,7 @@ impl TurnTaker {
 
     /// Our own words coming back, however few: no caller's voice brought them.
     fn is_own(&self, words: &str) -> bool {
-        self.loudness() != Strength::Strong && self.are_of_ours(words)
+        !self.is_loud() && self.are_of_ours(words)
     }
 
     fn are_of_ours(&self, words: &str) -> bool {
@@ -72,7 +85,7 @@ impl TurnTaker {
         let length = self.onset.map_or(self.speech_length, |onset| now.saturating_duration_since(onset));
         let over_us = self.spoke_at.zip(self.audible_at).is_none_or(|(spoke, audible)| spoke >= audible);
         over_us
-            && self.loudness() != Strength::Strong
+            && !self.is_loud()
             && length <= PASSING_MAX
             && words::content_words(words, language, extra) <= PASSING_WORDS_MAX
             && !words::asks_for_floor(words, language)
