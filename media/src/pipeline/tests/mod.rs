@@ -13,6 +13,7 @@ use crate::{
     tts::{Take, Word},
 };
 
+mod action;
 mod waits;
 
 fn ms(n: u64) -> Duration {
