@@ -12,7 +12,7 @@ use proto::{
 use rehearsal::{
     carrier::{DialReport, Dialled, Ended, Switchboard, Then},
     exotel::{self, Settings},
-    twilio::{Plan, Step, What, rest},
+    twilio::{Plan, Step, What, When, rest},
 };
 use serde_json::json;
 use tonic::Code;
@@ -27,6 +27,8 @@ use crate::{
 
 const REQUEST: &str = "Please put me through to the reception.";
 const PUT_THROUGH: &str = "Of course, I will put you through.";
+/// A caller who waits for what the agent says next, although the model has to be asked for it.
+const PATIENT: When = When::AgentQuiet { ms: 2_500 };
 /// As many as a debug build manages beside other tests.
 const CALLS_AT_ONCE: usize = 2;
 const TALKS: Duration = Duration::from_millis(1_500);
@@ -72,7 +74,7 @@ impl Stage {
         let library = &self.sandbox.rehearsal.library;
         let mut steps = vec![line(library, REQUEST, quiet()).await];
         if comes_back(then) {
-            steps.push(line(library, QUESTION, quiet()).await);
+            steps.push(line(library, QUESTION, PATIENT).await);
             steps.push(prompt(library, "vm-goodbye", quiet()));
         }
         let mut plan = self.carrier_plan(over_exotel, steps);
@@ -233,7 +235,7 @@ async fn keys_are_pressed() {
     let library = &stage.sandbox.rehearsal.library;
     let steps = vec![
         line(library, "For the sales team, please press two.", quiet()).await,
-        line(library, QUESTION, quiet()).await,
+        line(library, QUESTION, PATIENT).await,
         prompt(library, "vm-goodbye", quiet()),
     ];
     let twilio = stage.call(stage.carrier_plan(false, steps.clone())).await;
