@@ -142,6 +142,16 @@ mod tests {
     }
 
     #[test]
+    fn what_came_of_dialling_is_told_in_one_of_two_ways() {
+        let outcome = |query: &str| Params::parse(Some(query), None, b"").outcome();
+        assert_eq!(outcome("CallType=incomplete&DialCallStatus=busy"), CarrierOutcome::Busy);
+        assert_eq!(outcome("CallType=completed&DialCallStatus=completed"), CarrierOutcome::Completed);
+        assert_eq!(outcome("CallType=completed"), CarrierOutcome::Completed);
+        assert_eq!(outcome("CallType=incomplete"), CarrierOutcome::NoAnswer);
+        assert_eq!(outcome("CallType=call-attempt"), CarrierOutcome::Failed);
+    }
+
+    #[test]
     fn a_body_is_read_in_every_form() {
         let form = b"CallSid=c5a1&Status=completed&RecordingUrl=";
         let json = br#"{"CallSid":"c5a1","EventType":"terminal","Status":"completed","ConversationDuration":41,"Legs":[]}"#;
