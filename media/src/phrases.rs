@@ -1,4 +1,4 @@
-//! Phrases that are the same in every call, synthesised once: the greeting and the apology.
+//! Phrases that are the same in every call, synthesised once for each voice: the greeting, the apology and the like.
 
 use std::{
     collections::HashMap,

@@ -120,6 +120,7 @@ impl Display {
                 self.line("agent", "2", &format!("goes on after {ms} ms: that was no interruption"));
             }
             Event::ReplyDiscarded(_) => {}
+            Event::LanguageChanged(to) => self.line("call", "2", &format!("goes on in {}", to.language)),
             Event::VendorFault(fault) => {
                 self.line("fault", "31", &format!("{}: {}", fault.vendor, fault.detail))
             }

@@ -67,5 +67,6 @@ pub fn front_desk() -> Document {
         listening_vendor: "deepgram".into(),
         listening_model: String::new(),
         call_duration_s_max: None,
+        languages: Vec::new(),
     }
 }

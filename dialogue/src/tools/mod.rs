@@ -2,6 +2,7 @@
 
 mod end_call;
 mod search_knowledge;
+mod switch_language;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,6 +13,7 @@ use serde_json::{Map, Value};
 
 pub use end_call::EndCall;
 pub use search_knowledge::SearchKnowledge;
+pub use switch_language::SwitchLanguage;
 
 use crate::{
     conversation::{Effect, ToolResult},
@@ -37,16 +39,20 @@ pub trait Tool: Send + Sync + 'static {
 pub struct Toolbox(BTreeMap<&'static str, Arc<dyn Tool>>);
 
 impl Toolbox {
-    /// Those that an agent names, of the built-in tools and `more`. A name that is none is passed over: the agent may be
+    /// Those that an agent with these languages names, of the built-in tools and `more`. A name that is none is passed over: the agent may be
     /// newer than this node.
     pub fn new(
         names: &[String],
+        languages: &[String],
         tenant: &str,
         retrieval: &RetrievalServiceClient<Hop>,
         more: &[Arc<dyn Tool>],
     ) -> Self {
-        let built_in: [Arc<dyn Tool>; 2] =
-            [Arc::new(EndCall), Arc::new(SearchKnowledge::new(tenant, retrieval.clone()))];
+        let built_in: [Arc<dyn Tool>; 3] = [
+            Arc::new(EndCall),
+            Arc::new(SearchKnowledge::new(tenant, retrieval.clone())),
+            Arc::new(SwitchLanguage::new(languages)),
+        ];
         let tools =
             built_in.into_iter().chain(more.iter().cloned()).map(|tool| (tool.definition().name, tool));
         let toolbox: BTreeMap<_, _> = tools.filter(|(name, _)| names.iter().any(|n| n == name)).collect();

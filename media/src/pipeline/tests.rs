@@ -1,3 +1,5 @@
+mod language;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -135,7 +137,10 @@ fn answered() -> Rig {
     rig.caller_says(0, 1000, "Hello.");
     assert_eq!(
         rig.take_outputs(),
-        vec![Output::Finalize, Output::UserTurn { epoch: 1, text: "Hello.".into(), tentative: false }]
+        vec![
+            Output::Finalize,
+            Output::UserTurn { epoch: 1, text: "Hello.".into(), language: 0, tentative: false }
+        ]
     );
     rig.segment(1500, 1, "one two ");
     rig.segment(1600, 1, "three four");
@@ -293,7 +298,12 @@ fn a_likely_end_starts_the_reply_and_nothing_is_said_before_it_is_certain() {
     rig.at(80, Input::Speech(Edge::SpeechStarted { at_ms: 0 }));
     rig.at(1050, Input::Speech(Edge::SpeechEnded { at_ms: 1000 }));
     rig.at(1060, transcribed("A room", 1000));
-    assert!(rig.outputs.contains(&Output::UserTurn { epoch: 1, text: "A room".into(), tentative: true }));
+    assert!(rig.outputs.contains(&Output::UserTurn {
+        epoch: 1,
+        text: "A room".into(),
+        language: 0,
+        tentative: true
+    }));
     rig.segment(1200, 1, "What would you like?");
     rig.audio(1300, 1, 0, 800);
     assert!(!rig.outputs.iter().any(|o| matches!(o, Output::Frame { .. })));
@@ -303,7 +313,12 @@ fn a_likely_end_starts_the_reply_and_nothing_is_said_before_it_is_certain() {
     rig.at(2200, transcribed("with a view.", 2000));
     assert_eq!(
         rig.take_outputs().last(),
-        Some(&Output::UserTurn { epoch: 2, text: "A room with a view.".into(), tentative: true })
+        Some(&Output::UserTurn {
+            epoch: 2,
+            text: "A room with a view.".into(),
+            language: 0,
+            tentative: true
+        })
     );
     rig.segment(2210, 2, "For how many?");
     rig.audio(2250, 2, 0, 800);
@@ -320,8 +335,8 @@ fn transcribed(text: &str, end: u64) -> Input {
 #[test]
 fn a_caller_who_waits_hears_fillers_and_they_are_no_answer() {
     let mut rig = Rig::new();
-    rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
-    rig.at(0, Input::Phrase(Purpose::Filler(1), phrase("Just a moment.")));
+    rig.at(0, Input::Phrase(0, Purpose::Filler(0), phrase("Hm.")));
+    rig.at(0, Input::Phrase(0, Purpose::Filler(1), phrase("Just a moment.")));
     rig.caller_says(0, 1000, "Hello.");
     rig.until(2099);
     assert!(!rig.outputs.iter().any(|o| matches!(o, Output::Frame { .. })));
@@ -344,9 +359,9 @@ fn a_silent_caller_is_asked_twice_and_then_let_go() {
     let mut rig = Rig::new();
     let config = Config { idle_timeout: Some(ms(5000)), ..Config::default() };
     rig.core = Pipeline::new(config, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::IdlePrompt(0), phrase("Are you there?")));
-    rig.at(0, Input::Phrase(Purpose::IdlePrompt(1), phrase("Hello?")));
-    rig.at(0, Input::Phrase(Purpose::IdleGoodbye, phrase("Goodbye.")));
+    rig.at(0, Input::Phrase(0, Purpose::IdlePrompt(0), phrase("Are you there?")));
+    rig.at(0, Input::Phrase(0, Purpose::IdlePrompt(1), phrase("Hello?")));
+    rig.at(0, Input::Phrase(0, Purpose::IdleGoodbye, phrase("Goodbye.")));
     rig.until(30_000);
     let heard: Vec<_> = rig
         .outputs
@@ -365,8 +380,8 @@ fn the_maximum_duration_is_told_and_kept() {
     let mut rig = Rig::new();
     let config = Config { duration_max: Some(ms(90_000)), ..Config::default() };
     rig.core = Pipeline::new(config, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::DurationWarning, phrase("Half a minute left.")));
-    rig.at(0, Input::Phrase(Purpose::DurationGoodbye, phrase("Goodbye.")));
+    rig.at(0, Input::Phrase(0, Purpose::DurationWarning, phrase("Half a minute left.")));
+    rig.at(0, Input::Phrase(0, Purpose::DurationGoodbye, phrase("Goodbye.")));
     rig.until(60_500);
     assert!(
         rig.outputs.iter().any(|o| matches!(o, Output::Heard { text, .. } if text == "Half a minute left."))
@@ -383,11 +398,13 @@ fn keys_are_a_turn() {
     for (at, key) in [(100, '1'), (400, '2'), (700, '#')] {
         rig.at(at, Input::Key(key));
     }
-    let turn = Output::UserTurn { epoch: 1, text: "[pressed the keys 12]".into(), tentative: false };
+    let turn =
+        Output::UserTurn { epoch: 1, text: "[pressed the keys 12]".into(), language: 0, tentative: false };
     assert!(rig.take_outputs().contains(&turn));
     rig.at(9000, Input::Key('5'));
     rig.until(12_000);
-    let turn = Output::UserTurn { epoch: 2, text: "[pressed the keys 5]".into(), tentative: false };
+    let turn =
+        Output::UserTurn { epoch: 2, text: "[pressed the keys 5]".into(), language: 0, tentative: false };
     assert!(rig.take_outputs().contains(&turn));
 }
 
@@ -440,7 +457,7 @@ fn a_line_that_must_finish_does_and_what_was_said_over_it_is_answered() {
     let turn = turn::Config { preemptive: false, ..turn::Config::default() };
     rig.core = Pipeline::new(Config { turn, lines, ..Config::default() }, 0, rig.t);
     let long = Phrase { audio: vec![0x55; 8 * 3000].into(), ..(*phrase("This call is recorded.")).clone() };
-    rig.at(0, Input::Phrase(Purpose::Greeting, Arc::new(long)));
+    rig.at(0, Input::Phrase(0, Purpose::Greeting, Arc::new(long)));
     noise(&mut rig, 300, 1200);
     rig.at(1300, transcribed("Do you have a room?", 1200));
     rig.at(1400, Input::Key('7'));
@@ -450,7 +467,8 @@ fn a_line_that_must_finish_does_and_what_was_said_over_it_is_answered() {
     rig.until(3100);
     let outputs = rig.take_outputs();
     let notice = Output::Heard { epoch: 1, text: "This call is recorded.".into(), interrupted: false };
-    let question = Output::UserTurn { epoch: 2, text: "Do you have a room?".into(), tentative: false };
+    let question =
+        Output::UserTurn { epoch: 2, text: "Do you have a room?".into(), language: 0, tentative: false };
     assert_eq!(outputs[..2], [notice, question], "{outputs:?}");
 }
 
@@ -461,7 +479,7 @@ fn keys_pressed_over_a_line_that_must_finish_are_a_turn_after_it() {
         let lines = Lines { uninterruptible: vec![proto::tenancy::v1::Line::Greeting], ..Lines::default() };
         let config = Config { dtmf_timeout: ms(500), dtmf_terminator: Some('#'), lines, ..Config::default() };
         rig.core = Pipeline::new(config, 0, rig.t);
-        rig.at(0, Input::Phrase(Purpose::Greeting, phrase("Hello.")));
+        rig.at(0, Input::Phrase(0, Purpose::Greeting, phrase("Hello.")));
         rig.at(100, Input::Key('7'));
         if terminated {
             rig.at(110, Input::Key('#'));
@@ -470,7 +488,8 @@ fn keys_pressed_over_a_line_that_must_finish_are_a_turn_after_it() {
         assert_eq!(rig.take_outputs(), vec![]);
         rig.until(if terminated { 401 } else { 901 });
         let outputs = rig.take_outputs();
-        let turn = Output::UserTurn { epoch: 2, text: "[pressed the keys 7]".into(), tentative: false };
+        let turn =
+            Output::UserTurn { epoch: 2, text: "[pressed the keys 7]".into(), language: 0, tentative: false };
         assert!(outputs.contains(&turn), "{terminated} {outputs:?}");
         assert!(outputs.contains(&Output::Heard { epoch: 1, text: "Hello.".into(), interrupted: false }));
     }
@@ -479,7 +498,7 @@ fn keys_pressed_over_a_line_that_must_finish_are_a_turn_after_it() {
 #[test]
 fn noise_over_the_agent_is_not_asked_about_when_it_has_finished() {
     let mut rig = answered();
-    rig.at(1710, Input::Phrase(Purpose::Reprompt, phrase("Sorry?")));
+    rig.at(1710, Input::Phrase(0, Purpose::Reprompt, phrase("Sorry?")));
     rig.until(2000);
     rig.sound = vec![0x70; 160];
     for at in (2000..2700).step_by(20) {
@@ -500,7 +519,7 @@ fn speech_without_words_is_asked_about_within_two_seconds() {
         let mut rig = Rig::new();
         let turn = turn::Config { reprompt_delay: ms(delay), ..turn::Config::default() };
         rig.core = Pipeline::new(Config { turn, ..Config::default() }, 0, rig.t);
-        rig.at(0, Input::Phrase(Purpose::Reprompt, phrase("Sorry?")));
+        rig.at(0, Input::Phrase(0, Purpose::Reprompt, phrase("Sorry?")));
         noise(&mut rig, 1000, 2000);
         rig.until(2000 + delay - 1);
         assert_eq!(frames(&rig.outputs), 0);
@@ -513,10 +532,10 @@ fn speech_without_words_is_asked_about_within_two_seconds() {
 fn noise_that_does_not_end_holds_nothing_up() {
     let mut rig = Rig::new();
     rig.core = Pipeline::new(Config { idle_timeout: Some(ms(5000)), ..Config::default() }, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::IdlePrompt(0), phrase("Are you there?")));
-    rig.at(0, Input::Phrase(Purpose::IdleGoodbye, phrase("Goodbye.")));
+    rig.at(0, Input::Phrase(0, Purpose::IdlePrompt(0), phrase("Are you there?")));
+    rig.at(0, Input::Phrase(0, Purpose::IdleGoodbye, phrase("Goodbye.")));
     rig.at(80, Input::Speech(Edge::SpeechStarted { at_ms: 0 }));
-    rig.at(100, Input::Phrase(Purpose::Greeting, phrase("Hello.")));
+    rig.at(100, Input::Phrase(0, Purpose::Greeting, phrase("Hello.")));
     rig.until(1999);
     assert_eq!(frames(&rig.outputs), 0, "it may be the caller");
     rig.until(2500);
@@ -532,8 +551,8 @@ fn noise_that_does_not_end_holds_nothing_up() {
 fn nobody_is_asked_for_patience_while_the_model_or_a_tool_works() {
     let mut rig = Rig::new();
     rig.core = Pipeline::new(Config { idle_timeout: Some(ms(2000)), ..Config::default() }, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
-    rig.at(0, Input::Phrase(Purpose::IdlePrompt(0), phrase("Are you there?")));
+    rig.at(0, Input::Phrase(0, Purpose::Filler(0), phrase("Hm.")));
+    rig.at(0, Input::Phrase(0, Purpose::IdlePrompt(0), phrase("Are you there?")));
     rig.caller_says(100, 1000, "Hello.");
     rig.until(6000);
     rig.segment(6000, 1, "Yes.");
@@ -552,8 +571,8 @@ fn an_agent_has_its_own_delays_of_fillers() {
     let lines = Lines { filler_delays: vec![ms(200), ms(1500)], ..Lines::default() };
     let turn = turn::Config { preemptive: false, ..turn::Config::default() };
     rig.core = Pipeline::new(Config { turn, lines, ..Config::default() }, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
-    rig.at(0, Input::Phrase(Purpose::Filler(1), phrase("Just a moment.")));
+    rig.at(0, Input::Phrase(0, Purpose::Filler(0), phrase("Hm.")));
+    rig.at(0, Input::Phrase(0, Purpose::Filler(1), phrase("Just a moment.")));
     rig.caller_says(0, 1000, "Hello.");
     for (at, said) in [(1499, 0), (1500, 20), (2799, 20), (2800, 40)] {
         rig.until(at);
@@ -564,7 +583,7 @@ fn an_agent_has_its_own_delays_of_fillers() {
     let turn = turn::Config { preemptive: false, ..turn::Config::default() };
     let mut rig = Rig::new();
     rig.core = Pipeline::new(Config { turn, lines, ..Config::default() }, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
+    rig.at(0, Input::Phrase(0, Purpose::Filler(0), phrase("Hm.")));
     rig.caller_says(0, 1000, "Hello.");
     rig.until(4300);
     assert!(frames(&rig.outputs) > 0);
@@ -588,7 +607,7 @@ fn the_warning_is_as_early_as_the_agent_wants_it() {
     let mut rig = Rig::new();
     let lines = Lines { warning_before: ms(10_000), ..Lines::default() };
     rig.core = Pipeline::new(Config { duration_max: Some(ms(40_000)), lines, ..Config::default() }, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::DurationWarning, phrase("Ten seconds left.")));
+    rig.at(0, Input::Phrase(0, Purpose::DurationWarning, phrase("Ten seconds left.")));
     rig.until(29_999);
     assert_eq!(frames(&rig.outputs), 0);
     rig.until(30_000);
@@ -600,7 +619,7 @@ fn the_warning_waits_for_the_answer_that_is_being_made() {
     let mut rig = Rig::new();
     let turn = turn::Config { preemptive: false, ..turn::Config::default() };
     rig.core = Pipeline::new(Config { turn, duration_max: Some(ms(90_000)), ..Config::default() }, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::DurationWarning, phrase("Half a minute left.")));
+    rig.at(0, Input::Phrase(0, Purpose::DurationWarning, phrase("Half a minute left.")));
     rig.caller_says(58_000, 59_500, "Hello.");
     rig.segment(60_500, 1, "Yes.");
     rig.at(60_500, Input::ReplyDone { epoch: 1, end_call: false });
@@ -679,7 +698,7 @@ fn a_reply_that_pauses_for_a_tool_goes_on_in_a_new_take() {
 #[test]
 fn a_vendor_that_is_gone_ends_in_an_apology_and_a_reason() {
     let mut rig = answered();
-    rig.at(1900, Input::Phrase(Purpose::Apology, phrase("Sorry.")));
+    rig.at(1900, Input::Phrase(0, Purpose::Apology, phrase("Sorry.")));
     rig.take_outputs();
     rig.at(2000, Input::SttUnavailable("reset".into()));
     rig.until(9000);
@@ -692,7 +711,7 @@ fn a_vendor_that_is_gone_ends_in_an_apology_and_a_reason() {
 #[test]
 fn a_model_that_never_answers_is_not_waited_for_in_silence() {
     let mut rig = Rig::new();
-    rig.at(0, Input::Phrase(Purpose::Apology, phrase("Sorry.")));
+    rig.at(0, Input::Phrase(0, Purpose::Apology, phrase("Sorry.")));
     rig.caller_says(0, 1000, "Hello.");
     rig.until(12_000);
     let outputs = rig.take_outputs();
@@ -735,7 +754,7 @@ fn going_on_before_the_answer_discards_it_unheard() {
     assert!(outputs.contains(&Output::Heard { epoch: 1, text: String::new(), interrupted: true }));
     assert_eq!(
         outputs.last(),
-        Some(&Output::UserTurn { epoch: 2, text: "For two.".into(), tentative: false })
+        Some(&Output::UserTurn { epoch: 2, text: "For two.".into(), language: 0, tentative: false })
     );
     assert!(!outputs.iter().any(|o| matches!(o, Output::Clear { .. })), "nothing was played");
 }
@@ -743,7 +762,7 @@ fn going_on_before_the_answer_discards_it_unheard() {
 #[test]
 fn the_greeting_is_an_utterance_like_any_other() {
     let mut rig = Rig::new();
-    rig.at(10, Input::Phrase(Purpose::Greeting, phrase("Hello.")));
+    rig.at(10, Input::Phrase(0, Purpose::Greeting, phrase("Hello.")));
     rig.until(1000);
     assert_eq!(
         rig.take_outputs(),
@@ -764,7 +783,7 @@ fn going_on_before_a_goodbye_keeps_the_call() {
     let outputs = rig.take_outputs();
     assert_eq!(
         outputs.last(),
-        Some(&Output::UserTurn { epoch: 2, text: "Oh wait, stop.".into(), tentative: false })
+        Some(&Output::UserTurn { epoch: 2, text: "Oh wait, stop.".into(), language: 0, tentative: false })
     );
 }
 
@@ -809,7 +828,7 @@ fn words_without_a_sound_were_not_said() {
 fn a_noise_delays_the_greeting_and_does_not_swallow_it() {
     let mut rig = Rig::new();
     rig.at(80, Input::Speech(Edge::SpeechStarted { at_ms: 0 }));
-    rig.at(100, Input::Phrase(Purpose::Greeting, phrase("Hello.")));
+    rig.at(100, Input::Phrase(0, Purpose::Greeting, phrase("Hello.")));
     assert_eq!(rig.take_outputs(), vec![]);
     rig.at(300, Input::Speech(Edge::SpeechEnded { at_ms: 200 }));
     rig.until(1000);
@@ -833,7 +852,7 @@ fn audio_that_the_carrier_dropped_was_not_heard() {
 fn a_stream_that_goes_on_after_another_ends_in_words_and_a_reason() {
     let mut rig = Rig::new();
     rig.core = Pipeline::new(Config::default(), 7, rig.t);
-    rig.at(10, Input::Phrase(Purpose::Apology, phrase("Sorry.")));
+    rig.at(10, Input::Phrase(0, Purpose::Apology, phrase("Sorry.")));
     rig.until(2000);
     let outputs = rig.take_outputs();
     assert!(outputs.contains(&Output::Heard { epoch: 8, text: "Sorry.".into(), interrupted: false }));
@@ -847,7 +866,7 @@ fn frames(outputs: &[Output]) -> usize {
 #[test]
 fn a_filler_is_said_before_a_reply_whose_audio_does_not_come() {
     let mut rig = Rig::new();
-    rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
+    rig.at(0, Input::Phrase(0, Purpose::Filler(0), phrase("Hm.")));
     rig.caller_says(0, 1000, "Hello.");
     rig.segment(1500, 1, "one two three four");
     rig.at(1500, Input::ReplyDone { epoch: 1, end_call: false });
@@ -885,7 +904,7 @@ fn a_reply_that_was_made_before_it_was_certain_does_not_stall() {
 fn a_core_that_says_its_last_line_waits_for_nothing_else() {
     let mut rig = Rig::new();
     rig.core = Pipeline::new(Config { dtmf_timeout: ms(100), ..Config::default() }, 0, rig.t);
-    rig.at(1700, Input::Phrase(Purpose::Apology, phrase("Sorry.")));
+    rig.at(1700, Input::Phrase(0, Purpose::Apology, phrase("Sorry.")));
     rig.at(1740, Input::Key('1'));
     rig.at(1750, Input::SttUnavailable("gone".into()));
     rig.until(1900);
@@ -897,8 +916,8 @@ fn a_core_that_says_its_last_line_waits_for_nothing_else() {
 #[test]
 fn a_false_barge_in_into_a_line_does_not_cost_the_answer_behind_it() {
     let mut rig = Rig::new();
-    rig.at(0, Input::Phrase(Purpose::Greeting, phrase("Hello.")));
-    rig.core.reply = Some(Reply::new(2, None, rig.t));
+    rig.at(0, Input::Phrase(0, Purpose::Greeting, phrase("Hello.")));
+    rig.core.reply = Some(Reply::new(2, None, 0, rig.t));
     rig.segment(20, 2, "one two");
     rig.at(150, Input::Speech(Edge::SpeechStarted { at_ms: 100 }));
     rig.until(300);
@@ -913,7 +932,7 @@ fn a_false_barge_in_into_a_line_does_not_cost_the_answer_behind_it() {
 #[test]
 fn a_filler_breaks_the_silence_in_the_middle_of_a_reply() {
     let mut rig = Rig::new();
-    rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
+    rig.at(0, Input::Phrase(0, Purpose::Filler(0), phrase("Hm.")));
     rig.caller_says(0, 1000, "Hello.");
     rig.segment(1500, 1, "one two three four");
     rig.audio(1500, 1, 0, 400);
@@ -928,7 +947,7 @@ fn a_warning_waits_for_the_end_of_the_reply() {
     let mut rig = Rig::new();
     let config = Config { duration_max: Some(ms(62_000)), ..Config::default() };
     rig.core = Pipeline::new(config, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::DurationWarning, phrase("Soon.")));
+    rig.at(0, Input::Phrase(0, Purpose::DurationWarning, phrase("Soon.")));
     rig.caller_says(29_500, 31_000, "Hello.");
     rig.segment(31_400, 1, "one two three four");
     rig.at(31_400, Input::ReplyDone { epoch: 1, end_call: false });
@@ -945,7 +964,7 @@ fn a_warning_waits_for_the_end_of_the_reply() {
 fn noise_that_never_ends_does_not_keep_an_idle_call_open() {
     let mut rig = Rig::new();
     rig.core = Pipeline::new(Config { idle_timeout: Some(ms(5000)), ..Config::default() }, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::IdlePrompt(0), phrase("Hello?")));
+    rig.at(0, Input::Phrase(0, Purpose::IdlePrompt(0), phrase("Hello?")));
     rig.sound = vec![0xFF; 160];
     rig.at(4900, Input::Speech(Edge::SpeechStarted { at_ms: 4800 }));
     rig.until(7700);
