@@ -227,7 +227,11 @@ impl MediaSide {
             }
             Input::Phrase(_, Purpose::IdlePrompt(0), _) => hub.truth.can_ask = true,
             Input::TtsUnavailable(_) => hub.truth.voiceless = true,
-            Input::SttLost(_) => hub.counts.reconnects += 1,
+            Input::SttLost(_) => {
+                hub.counts.reconnects += 1;
+                hub.truth.behind = true;
+            }
+            Input::SttCaughtUp => hub.truth.behind = false,
             _ => {}
         }
         Some(input)

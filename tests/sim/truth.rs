@@ -82,6 +82,8 @@ pub struct Truth {
     pub can_ask: bool,
     /// The synthesizer is gone for good.
     pub voiceless: bool,
+    /// The transcriber lost its socket and has not caught up: words come late, and none of them may be lost.
+    pub behind: bool,
     /// How long both may be silent.
     pub idle_timeout: Option<Duration>,
     sounds: Vec<Sound>,

@@ -77,7 +77,9 @@ impl Pipeline {
 
     /// The caller's turn is certain.
     pub(super) fn follow(&mut self, text: &str, now: Instant) {
-        if let Some(language) = self.languages.follower.turn(text) {
+        if !self.ending.is_final
+            && let Some(language) = self.languages.follower.turn(text)
+        {
             self.changed(language, now);
         }
     }

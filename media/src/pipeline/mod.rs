@@ -403,7 +403,7 @@ impl Pipeline {
             return;
         }
         let filling = self.reply.is_none() && self.playout.front_kind() == Some(Kind::Filler);
-        self.waits.caller_turn(filling);
+        self.waits.caller_turn();
         self.greeting = None;
         if self.reply.as_ref().is_none_or(|reply| reply.tentative.as_ref() != Some(&turn.text)) {
             self.discard_tentative(now);
@@ -442,10 +442,7 @@ impl Pipeline {
     /// The caller seems to take the floor: silence first, whatever it turns out to be.
     fn barge_in(&mut self, onset: Instant, now: Instant) {
         let cuts = self.playout.cut(now);
-        if let Some(cut) = cuts.iter().find(|cut| cut.started) {
-            self.outputs.push_back(Output::Clear { epoch: cut.epoch });
-            self.ear.cleared(now.saturating_duration_since(self.origin));
-        }
+        self.clear(&cuts, now);
         if let Some(reply) = &mut self.reply {
             reply.paused = true;
             reply.stall_at = None;
@@ -456,12 +453,21 @@ impl Pipeline {
         self.taken = Some(Taken { onset, cleared_at: now, cuts });
     }
 
+    /// Has the carrier drop what it holds of these, if it holds anything.
+    fn clear(&mut self, cuts: &[Cut], now: Instant) {
+        if let Some(cut) = cuts.iter().find(|cut| cut.started) {
+            self.outputs.push_back(Output::Clear { epoch: cut.epoch });
+            self.ear.cleared(now.saturating_duration_since(self.origin));
+        }
+    }
+
     /// Words have come: the reply is over, and what was heard of it is all that was said.
     fn confirm_barge_in(&mut self, now: Instant) {
         let Some(taken) = self.taken.take() else { return };
         self.ending.reason = None;
         if let Some(reply) = self.reply.take() {
             self.outputs.push_back(Output::CancelReply { epoch: reply.epoch });
+            self.tell_kept(&reply, &taken.cuts);
         }
         self.tell_cuts(taken.cuts, now);
         let onset_to_clear = Some(proto::to_wire(taken.cleared_at.saturating_duration_since(taken.onset)));
@@ -473,12 +479,11 @@ impl Pipeline {
     fn discard_reply(&mut self, now: Instant) {
         let mut cuts = self.taken.take().map_or_else(Vec::new, |taken| taken.cuts);
         let fresh = self.playout.cut(now);
-        if let Some(cut) = fresh.iter().find(|cut| cut.started) {
-            self.outputs.push_back(Output::Clear { epoch: cut.epoch });
-        }
+        self.clear(&fresh, now);
         cuts.extend(fresh);
         if let Some(reply) = self.reply.take() {
             self.cancel(&reply);
+            self.tell_kept(&reply, &cuts);
         }
         self.tell_cuts(cuts, now);
         self.set_agent(Agent::Silent, now);
@@ -489,6 +494,15 @@ impl Pipeline {
             self.outputs.push_back(Output::SpeakCancel { take: reply.current() });
         }
         self.outputs.push_back(Output::CancelReply { epoch: reply.epoch });
+    }
+
+    /// Text that came while the floor was taken, and of which nothing was begun, was not heard.
+    fn tell_kept(&mut self, reply: &Reply, cuts: &[Cut]) {
+        let begun = cuts.iter().any(|cut| cut.epoch == reply.epoch && cut.kind != Kind::Filler);
+        if !reply.kept.is_empty() && !begun {
+            let (epoch, text) = (reply.epoch, String::new());
+            self.outputs.push_back(Output::Heard { epoch, text, interrupted: true });
+        }
     }
 
     fn tell_cuts(&mut self, cuts: Vec<Cut>, now: Instant) {
@@ -512,6 +526,8 @@ impl Pipeline {
         self.event(Event::FalseBargeIn(FalseBargeIn { pause }), now);
         if let Some(reply) = &mut self.reply {
             reply.paused = false;
+            // Fillers wait for what is spoken again.
+            reply.asked_at = now;
         }
         // A line beside the reply gives way to it: only one utterance can be spoken again at a time.
         let reply = self.reply.as_ref().map(|reply| reply.epoch);
@@ -521,6 +537,9 @@ impl Pipeline {
         self.tell_cuts(cuts, now);
         if let Some(cut) = next {
             self.speak_rest(cut, now);
+        }
+        if let Some(epoch) = self.reply.as_ref().map(|reply| reply.epoch) {
+            self.progress(epoch, now);
         }
         if let Some(reply) = self.reply.as_mut().filter(|reply| !reply.has_text) {
             let (kept, done) = (std::mem::take(&mut reply.kept), reply.text_done);
@@ -543,6 +562,9 @@ impl Pipeline {
                 let heard_text = text.clone();
                 self.event(Event::AgentTurn(AgentTurn { heard_text, interrupted: false }), now);
                 self.outputs.push_back(Output::Heard { epoch, text, interrupted: false });
+            }
+            if self.ending.reason == Some(EndReason::CallerSilent) && self.caller_answered() {
+                self.ending.reason = None;
             }
             if let Some(reason) = self.ending.reason
                 && self.playout.is_empty()

@@ -135,12 +135,9 @@ impl Waits {
         &self.lines
     }
 
-    /// The caller said something, which may have been waited for already.
-    pub fn caller_turn(&mut self, waited_for: bool) {
+    /// The caller said something.
+    pub fn caller_turn(&mut self) {
         self.idle_count = 0;
-        if !waited_for {
-            self.answered();
-        }
     }
 
     /// The reply can be heard: nobody waits for it.
@@ -165,6 +162,11 @@ impl Pipeline {
         self.playout.front_epoch().is_some_and(|epoch| self.uninterruptible.contains(&epoch))
     }
 
+    /// What the caller said or pressed over the last line is still to be dealt with.
+    pub(super) fn caller_answered(&self) -> bool {
+        self.turn.has_words() || !self.waits.keys.is_empty()
+    }
+
     /// Notes after every step who waits for whom.
     pub(super) fn note_waits(&mut self, now: Instant) {
         if self.ending.over {
@@ -181,28 +183,30 @@ impl Pipeline {
         let unheard = self.turn.unheard_since();
         let unheard = unheard.filter(|_| self.reply.is_none() && self.waits.keys.is_empty());
         let asked_at = self.reply.as_ref().filter(|_| waiting).map(|reply| reply.asked_at);
+        let silent_since = self.playout.silent_since();
         self.waits.filler_at = asked_at.or(unheard).filter(|_| quiet && sayable).map(|from| {
-            let since = self.playout.silent_since().map_or(from, |end| end.max(from));
-            if self.waits.fillers_said == 0 {
-                self.waits.wait_started = Some(since);
+            let since = silent_since.map_or(from, |end| end.max(from));
+            if silent_since.is_none_or(|end| end < from) {
+                // The caller spoke after us: the wait begins anew.
+                self.waits.answered();
             }
-            let started = self.waits.wait_started.unwrap_or(since);
+            let started = *self.waits.wait_started.get_or_insert(since);
             match self.waits.lines.filler_delay(self.waits.fillers_said) {
                 Some(after) => (started + after).clamp(since, since + FILLER_AGAIN),
                 None => since + FILLER_AGAIN,
             }
         });
-        let wordless = self.turn.wordless_since();
+        let noise = self.turn.noise_since();
         let idle = self.reply.is_none()
             && self.playout.is_empty()
-            && (wordless.is_some() || !self.turn.is_callers())
+            && (noise.is_some() || !self.turn.is_callers())
             && self.taken.is_none()
             && self.waits.keys.is_empty();
         self.waits.idle_at = match (idle, self.waits.idle_timeout) {
             // Sound without words may be the caller's for a while, and is noise after that.
             (true, Some(timeout)) => {
                 let at = self.waits.idle_at.unwrap_or(now + timeout);
-                Some(wordless.map_or(at, |since| at.max(since + WORDLESS_MAX)))
+                Some(noise.map_or(at, |since| at.max(since + WORDLESS_MAX)))
             }
             _ => None,
         };
@@ -280,6 +284,7 @@ impl Pipeline {
     pub(super) fn reprompt(&mut self, now: Instant) {
         if self.reply.is_none()
             && self.playout.is_empty()
+            && self.waits.keys.is_empty()
             && let Some(phrase) = self.phrase(Purpose::Reprompt)
         {
             self.say(Purpose::Reprompt, &phrase, now);
@@ -291,12 +296,16 @@ impl Pipeline {
         if self.ending.is_final || self.ending.over {
             return;
         }
+        let is_last = Some(key) == self.waits.dtmf_terminator;
+        if is_last && self.waits.keys.is_empty() {
+            // The entry that it ends is over already.
+            return;
+        }
         let waits = self.must_finish();
         if !waits {
             self.ending.reason = None;
             self.discard_reply(now);
         }
-        let is_last = Some(key) == self.waits.dtmf_terminator;
         if is_last && !waits {
             return self.keys_entered(now);
         }
@@ -315,7 +324,11 @@ impl Pipeline {
         if keys.is_empty() {
             return;
         }
-        let text = format!("[pressed the keys {keys}]");
+        // What was said beside the keys is of the same turn.
+        let said = self.turn.take_words();
+        self.follow(&said, now);
+        let space = if said.is_empty() { "" } else { " " };
+        let text = format!("{said}{space}[pressed the keys {keys}]");
         self.end_of_turn(Turn { text, end_of_speech: now, transcript_at: None }, now);
     }
 }

@@ -358,7 +358,7 @@ impl Playout {
     /// Lets time pass: hands on what the window allows, and gives up on a mark that does not come.
     pub fn tick(&mut self, now: Instant) {
         self.pump(now);
-        let overdue = self.play_end_at.is_some_and(|end| now >= end + MARK_GRACE);
+        let overdue = self.play_end_at.or(self.last_end).is_some_and(|end| now >= end + MARK_GRACE);
         if let Some(utterance) = self.utterances.front_mut()
             && utterance.final_mark
             && overdue
@@ -376,10 +376,11 @@ impl Playout {
     /// When [`Playout::tick`] is due next.
     pub fn wake_at(&self) -> Option<Instant> {
         let utterance = self.utterances.front()?;
-        let end = self.play_end_at?;
         if utterance.final_mark {
-            Some(end + MARK_GRACE)
-        } else if !utterance.on_hold
+            return Some(self.play_end_at.or(self.last_end)? + MARK_GRACE);
+        }
+        let end = self.play_end_at?;
+        if !utterance.on_hold
             && (utterance.queue.len() >= utterance.frame_bytes()
                 || (utterance.complete && !utterance.queue.is_empty()))
         {

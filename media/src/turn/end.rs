@@ -21,12 +21,14 @@ impl TurnTaker {
         if end <= self.closed || text.is_empty() {
             return;
         }
-        if !self.is_for_us(text, true, now) {
+        if !self.is_for_us(text, true, end, now) {
             self.not_likely();
             self.not_said();
             return;
         }
-        text.clone_into(&mut self.finals);
+        // Words that were kept because a line had to finish are said before these.
+        join(&mut self.finals, text);
+        self.closed = self.closed.max(end);
         self.interim.clear();
         self.transcript_at = Some(now);
         self.covered = self.covered.max(end);
@@ -43,7 +45,7 @@ impl TurnTaker {
             && self.held.is_none()
             && end > self.closed
             && !text.trim().is_empty()
-            && self.is_for_us(text.trim(), true, now)
+            && self.is_for_us(text.trim(), true, end, now)
         {
             self.not_likely();
             let text = text.trim().to_owned();
@@ -95,7 +97,7 @@ impl TurnTaker {
                 self.unanswered = None;
                 let callers = matches!(self.sound, Sound::Voice(Strength::Strong | Strength::Weak));
                 let long = self.speech_length >= REPROMPT_SPEECH_MIN;
-                if std::mem::take(&mut self.asked_to_wait) || callers && long {
+                if self.asked_to_wait.take().is_some() || callers && long {
                     self.outputs.push_back(Output::NoWords);
                 }
             }
@@ -130,6 +132,10 @@ impl TurnTaker {
             return at_last(config.reprompt_delay.min(longest));
         }
         let settled = !self.finals.is_empty() && (self.is_covered(offset) || self.words_over);
+        if config.transcriber_decides && !self.finals.is_empty() && self.interim.is_empty() {
+            // Decided while a line had to finish.
+            return at;
+        }
         if !settled || config.transcriber_decides {
             let last = at_last(longest);
             // Noise that went on behind the last words does not put the end off for ever.
@@ -167,6 +173,22 @@ impl TurnTaker {
     }
 
     fn end_turn(&mut self, end_of_speech: Instant, offset: Duration) {
+        let (likely, transcript_at) = (self.likely.take(), self.transcript_at);
+        let text = self.close(offset);
+        if likely.is_some_and(|likely| likely != text) {
+            self.outputs.push_back(Output::TurnResumed);
+        }
+        self.agent = Agent::Thinking;
+        self.outputs.push_back(Output::EndOfTurn(Turn { text, end_of_speech, transcript_at }));
+    }
+
+    /// Ends the turn for another reason than silence, and hands out the words that waited for its end.
+    pub fn take_words(&mut self) -> String {
+        let end = self.newest_words.map_or(self.closed, |(_, end)| end);
+        self.close(end)
+    }
+
+    fn close(&mut self, offset: Duration) -> String {
         self.closed = self.closed.max(offset);
         let mut text = std::mem::take(&mut self.finals);
         let interim = std::mem::take(&mut self.interim);
@@ -175,14 +197,12 @@ impl TurnTaker {
         self.newest_words = None;
         self.words_over = false;
         self.unanswered = None;
-        self.asked_to_wait = false;
+        self.asked_to_wait = None;
         self.hold_until = None;
-        if self.likely.take().is_some_and(|likely| likely != text) {
-            self.outputs.push_back(Output::TurnResumed);
-        }
-        self.agent = Agent::Thinking;
-        let transcript_at = self.transcript_at.take();
-        self.outputs.push_back(Output::EndOfTurn(Turn { text, end_of_speech, transcript_at }));
+        self.held_since = None;
+        self.likely = None;
+        self.transcript_at = None;
+        text
     }
 
     pub(super) fn is_covered(&self, offset: Duration) -> bool {

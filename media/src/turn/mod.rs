@@ -1,8 +1,9 @@
 //! CORE: who has the floor. Decides the start of speech, the end of the caller's turn, and what an overlap is.
 //!
 //! **End of turn.** Speech has ended, the transcript covers it, and a delay has passed that depends on what the words
-//! say: shorter after a finished question, longer after words that cannot be the end. Whatever the transcriber does, the
-//! maximum delay ends it. Where the transcriber decides turns itself (Flux), its decision counts.
+//! say: shorter after a finished question, longer after words that cannot be the end. Whatever the transcriber says, the
+//! maximum delay ends it; only one that lost its socket is waited for longer, with fillers, until it has heard again what it
+//! missed. Where the transcriber decides turns itself (Flux), its decision counts.
 //!
 //! **Overlap.** Sound over an audible agent takes the floor after a minimum duration if it is as strong as the caller
 //! usually is; weak sound (backchannel, echo, noise) must bring words first, and words that are backchannels or our own
@@ -35,6 +36,8 @@ const LAG_MAX: Duration = Duration::from_millis(80);
 /// A gap between words that was told while new speech is going on is of the speech before it: what is new has this long
 /// to bring a word.
 const FIRST_WORD_MAX: Duration = Duration::from_millis(1000);
+/// How long sound that comes and goes holds an answer back.
+const HOLD_MAX: Duration = Duration::from_millis(2500);
 /// How long after the end of speech its last words may come.
 const LAST_WORD_MAX: Duration = Duration::from_millis(400);
 /// How late the words of a sound may come, beside the next sound.
@@ -85,6 +88,8 @@ pub struct TurnTaker {
     covered: Duration,
     /// When the newest words of this turn came, and where they end on the audio clock.
     newest_words: Option<(Instant, Duration)>,
+    /// Where the newest settled words end.
+    final_end: Duration,
     /// No word came for a while, so nothing more will of what was said before.
     words_over: bool,
     /// How late speech that goes on is heard of: the carrier gathers so much of it beyond a frame.
@@ -92,8 +97,8 @@ pub struct TurnTaker {
     behind: Option<Behind>,
     /// The beginning of the audio clock.
     audio_origin: Option<Instant>,
-    /// The caller was asked to wait for the transcriber.
-    asked_to_wait: bool,
+    /// When the caller was asked to wait for the transcriber.
+    asked_to_wait: Option<Instant>,
     /// The end of the last speech in this turn.
     unanswered: Option<Instant>,
     /// A floor that sound had taken was given back: until the caller's words are heard, sound alone does not take it
@@ -101,6 +106,8 @@ pub struct TurnTaker {
     sound_doubted: bool,
     /// The strongest sound of the speech that is going on or was last, and of the one before.
     loudest: [Option<Strength>; 2],
+    /// The first onset since nobody was waited for.
+    sound_since: Option<Instant>,
     /// The onset of the last stretch of speech.
     spoke_at: Option<Instant>,
     /// Its end.
@@ -111,6 +118,8 @@ pub struct TurnTaker {
     inaudible_at: Option<Instant>,
     /// The caller spoke while the answer was being made: until then it is not begun, words may show that it is stale.
     hold_until: Option<Instant>,
+    /// The first such onset.
+    held_since: Option<Instant>,
     /// Where the last turn ended on the audio clock: late transcripts of it are not said again.
     closed: Duration,
     /// The likely end that was told, and its words.
@@ -137,19 +146,22 @@ impl TurnTaker {
             transcript_at: None,
             covered: Duration::ZERO,
             newest_words: None,
+            final_end: Duration::ZERO,
             words_over: false,
             lag: Duration::ZERO,
             behind: None,
             audio_origin: None,
-            asked_to_wait: false,
+            asked_to_wait: None,
             unanswered: None,
             sound_doubted: false,
             loudest: [None; 2],
+            sound_since: None,
             spoke_at: None,
             quiet_at: None,
             audible_at: None,
             inaudible_at: None,
             hold_until: None,
+            held_since: None,
             closed: Duration::ZERO,
             likely: None,
             outputs: VecDeque::new(),
@@ -167,7 +179,12 @@ impl TurnTaker {
                 let before = self.loudest[0]
                     .filter(|_| self.quiet_at.is_some_and(|quiet| at < quiet + LATE_WORDS_MAX));
                 self.loudest = [Some(self.sound.strength()), before];
-                self.hold_until = Some(at + FIRST_WORD_MAX);
+                let held_since = match self.agent {
+                    Agent::Thinking => *self.held_since.get_or_insert(at),
+                    _ => at,
+                };
+                self.sound_since.get_or_insert(at);
+                self.hold_until = Some((at + FIRST_WORD_MAX).min(held_since + HOLD_MAX));
                 self.ended = None;
                 self.overlap_decided = false;
                 self.overlap_again = None;
@@ -184,7 +201,8 @@ impl TurnTaker {
                     behind.until = at + behind.patience;
                 }
                 self.words_over = false;
-                self.hold_until = self.hold_until.map(|_| at + LAST_WORD_MAX);
+                let held_since = self.held_since.unwrap_or(at);
+                self.hold_until = self.hold_until.map(|_| (at + LAST_WORD_MAX).min(held_since + HOLD_MAX));
                 if !self.is_covered(offset) {
                     self.outputs.push_back(Output::Finalize);
                 }
@@ -209,6 +227,9 @@ impl TurnTaker {
             Input::Tick => {}
         }
         self.decide(now);
+        if self.onset.is_none() && self.ended.is_none() {
+            self.sound_since = None;
+        }
     }
 
     fn sounds(&mut self, sound: Sound) {
@@ -232,7 +253,8 @@ impl TurnTaker {
             self.ended = None;
         }
         match agent {
-            Agent::Filling => self.asked_to_wait = true,
+            Agent::Filling if self.agent != Agent::Filling => self.asked_to_wait = Some(now),
+            Agent::Filling => {}
             Agent::Silent => {}
             _ => self.unanswered = None,
         }
@@ -301,6 +323,11 @@ impl TurnTaker {
         self.onset.filter(|_| !self.has_words() && self.held.is_none())
     }
 
+    /// Since when there was sound again and again without a word.
+    pub fn noise_since(&self) -> Option<Instant> {
+        self.sound_since.filter(|_| !self.has_words() && self.held.is_none())
+    }
+
     /// Since when the caller waits for a transcriber that has still to hear what was said, as far as anybody can tell: sound
     /// behind the end of speech, or behind the newest words, may be noise, or the caller who goes on.
     pub fn unheard_since(&self) -> Option<Instant> {
@@ -319,7 +346,8 @@ impl TurnTaker {
         self.onset.is_some() || self.held.is_some() || self.ended.is_some() || !self.finals.is_empty()
     }
 
-    fn has_words(&self) -> bool {
+    /// True if words of the caller wait for their turn to end.
+    pub fn has_words(&self) -> bool {
         !self.finals.is_empty() || !self.interim.is_empty()
     }
 
@@ -331,13 +359,20 @@ impl TurnTaker {
         if transcript.is_final && transcript.utterance_over {
             self.covered = self.covered.max(transcript.end);
         }
-        if !words.is_empty() && !self.is_for_us(words, transcript.is_final, now) {
+        if !words.is_empty() && !self.is_for_us(words, transcript.is_final, transcript.end, now) {
             // Neither an interruption nor a turn: as if it had not been said.
             self.interim.clear();
             if transcript.is_final {
                 self.not_said();
             }
             return;
+        }
+        if transcript.is_final && !words.is_empty() {
+            if transcript.end <= self.final_end {
+                // It was settled before.
+                return;
+            }
+            self.final_end = transcript.end;
         }
         let known = transcript.is_final && self.interim == words;
         if transcript.is_final {
@@ -351,6 +386,10 @@ impl TurnTaker {
         }
         if words.is_empty() {
             return;
+        }
+        if !transcript.is_final && !self.config.transcriber_decides {
+            // The caller goes on, whatever the detector of speech says.
+            self.not_likely();
         }
         let came = self.newest_words.filter(|_| known).map_or(now, |(came, _)| came);
         self.newest_words = Some((came, transcript.end));

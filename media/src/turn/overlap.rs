@@ -24,11 +24,14 @@ impl TurnTaker {
 
     /// False for the words of somebody at a distance, and for words over the agent that do not take the floor:
     /// backchannels, what may become one, what is said in passing, and our own coming back.
-    pub(super) fn is_for_us(&self, words: &str, is_final: bool, now: Instant) -> bool {
+    /// `end`: where they end on the audio clock.
+    pub(super) fn is_for_us(&self, words: &str, is_final: bool, end: Duration, now: Instant) -> bool {
         if is_final && !self.interim.is_empty() && words.starts_with(&self.interim) {
             // They were when they came first, whatever sounds now.
             return true;
         }
+        let said_at = self.audio_origin.map(|origin| origin + end);
+        let before = |began: Option<Instant>| said_at.zip(began).is_some_and(|(said, began)| said < began);
         // Words that come long after their sound cannot be told by it.
         if self.behind.is_none() && self.loudness() == Strength::Distant {
             return false;
@@ -37,10 +40,14 @@ impl TurnTaker {
             matches!(self.agent, Agent::Audible | Agent::Uninterruptible) || self.held.is_some();
         if !overlapping {
             if self.agent == Agent::Filling {
-                return !self.are_of_ours(words);
+                return before(self.asked_to_wait) || !self.are_of_ours(words);
             }
             let tail = self.inaudible_at.is_some_and(|at| now < at + ECHO_TAIL);
             return !tail || !self.is_own(words);
+        }
+        if self.behind.is_some() && before(self.audible_at) {
+            // They are heard over the agent, and were not said over it.
+            return true;
         }
         let (language, extra) = (&self.config.language, &self.config.backchannels);
         !words::is_echo_of(words, &self.spoken)

@@ -112,6 +112,59 @@ fn a_filler_over_words_that_come_late_takes_none_of_them_away() {
 }
 
 #[test]
+fn words_that_were_said_before_a_filler_are_the_callers_whatever_they_are() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.ended(600, 500);
+    rig.at(650, LOST);
+    rig.taker.spoken("One moment.");
+    rig.at(1300, Input::Agent(Agent::Filling));
+    assert_eq!(text_of(&rig.words(1500, "One.", 500)), Some("One."));
+}
+
+#[test]
+fn words_that_are_heard_over_the_agent_and_were_said_before_are_not_said_in_passing() {
+    for (lost, outputs) in [(true, 2), (false, 0)] {
+        let mut rig = Rig::new();
+        rig.at(0, Input::Sound(Sound::Voice(Strength::Weak)));
+        rig.started(80, 0);
+        rig.ended(600, 500);
+        if lost {
+            rig.at(650, LOST);
+        }
+        rig.at(1300, Input::Agent(Agent::Audible));
+        rig.started(1480, 1400);
+        assert_eq!(rig.words(1600, "Wednesday", 500).len(), outputs, "a barge-in that is confirmed, if lost");
+    }
+}
+
+#[test]
+fn turns_that_are_decided_over_a_line_that_must_finish_are_kept_and_end_with_it() {
+    let mut rig = Rig::new();
+    rig.taker = TurnTaker::new(Config { transcriber_decides: true, ..Config::default() });
+    rig.at(0, Input::Agent(Agent::Uninterruptible));
+    rig.taker.spoken("This call is recorded.");
+    for (at, text) in [(1000, "My name is Meera."), (2500, "And I need a room.")] {
+        rig.started(at - 800, at - 900);
+        rig.ended(at, at - 100);
+        assert_eq!(rig.at(at + 300, Input::VendorEndOfTurn { text: text.into(), end: ms(at) }), vec![]);
+    }
+    let outputs = rig.at(3000, Input::Agent(Agent::Silent));
+    assert_eq!(text_of(&outputs), Some("My name is Meera. And I need a room."));
+}
+
+#[test]
+fn what_was_settled_once_is_not_said_twice() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.words(1150, "What time", 1000);
+    rig.words(1160, "What time", 1000);
+    rig.ended(2100, 2000);
+    rig.words(2200, "is it?", 2000);
+    assert_eq!(text_of(&rig.at(2300, Input::Tick)), Some("What time is it?"));
+}
+
+#[test]
 fn tells_since_when_a_caller_is_not_heard_although_there_is_noise() {
     let mut rig = Rig::new();
     rig.started(80, 0);

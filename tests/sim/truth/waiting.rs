@@ -78,7 +78,7 @@ impl Truth {
             if let Owner::Caller(utterance) = word.owner {
                 self.known.entry(utterance).or_insert(at);
                 let end = self.utterances.iter().find(|u| u.number == utterance).map(|u| u.end);
-                if settled && end.is_some_and(|end| at < end + WORDS_LATE) {
+                if settled && end.is_some_and(|end| self.behind || at < end + WORDS_LATE) {
                     self.settled.entry((utterance, word.place)).or_insert(at);
                 }
             }
