@@ -7,15 +7,10 @@ use proto::{
     from_wire,
     types::v1::{EndReason, VendorFault, call_event::Event},
 };
-use rehearsal::{
-    recordings::Library,
-    speech::{Speaker, Voice},
-    twilio::{Line, Step},
-};
 use serde_json::{Value, json};
 
 use crate::{
-    caller::{line, prompt, quiet},
+    caller::{hindi, line, prompt, quiet},
     heard::Heard,
     sandbox::{Finished, Sandbox, Shape},
     trial,
@@ -40,14 +35,6 @@ pub fn trials() -> Vec<Trial> {
         trial("language::the_models_tool_switches", tool),
         trial("language::another_listener_takes_over", listener),
     ]
-}
-
-/// A line of a caller who speaks Hindi.
-async fn hindi(library: &Library, text: &str) -> Step {
-    let voice = Voice { name: "hi+f3".into(), ..Voice::default() };
-    let speech = Speaker::default().speak(text, &voice, 8_000).await.expect("espeak-ng speaks");
-    library.add(text, text, speech.samples.clone());
-    Step::Say(Line { name: text.into(), samples: speech.samples.clone().into(), when: quiet() })
 }
 
 /// The demo's agent in English, and in Hindi by Sarvam.
@@ -147,9 +134,9 @@ async fn follows(shape: Shape) {
     let library = &sandbox.rehearsal.library;
     let steps = vec![
         line(library, NAMASTE, quiet()).await,
-        hindi(library, IN_HINDI).await,
-        hindi(library, LOAN_WORDS).await,
-        hindi(library, MORE_HINDI).await,
+        hindi(library, IN_HINDI, quiet()).await,
+        hindi(library, LOAN_WORDS, quiet()).await,
+        hindi(library, MORE_HINDI, quiet()).await,
         line(library, IN_ENGLISH, quiet()).await,
         prompt(library, "vm-goodbye", quiet()),
     ];
@@ -170,7 +157,7 @@ async fn tool() {
     let library = &sandbox.rehearsal.library;
     let steps = vec![
         line(library, FOR_MOTHER, quiet()).await,
-        hindi(library, IN_HINDI).await,
+        hindi(library, IN_HINDI, quiet()).await,
         prompt(library, "vm-goodbye", quiet()),
     ];
     let call = sandbox.call(steps).await;
@@ -200,7 +187,7 @@ async fn listener() {
     let library = &sandbox.rehearsal.library;
     let steps = vec![
         line(library, "Can we talk in Hindi?", quiet()).await,
-        hindi(library, IN_HINDI).await,
+        hindi(library, IN_HINDI, quiet()).await,
         prompt(library, "vm-goodbye", quiet()),
     ];
     let call = sandbox.call(steps).await;

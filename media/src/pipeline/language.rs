@@ -67,6 +67,9 @@ impl Pipeline {
             Input::EndOfTurn { text, .. } | Input::LikelyEndOfTurn { text, .. } => text,
             _ => return,
         };
+        if text.trim().is_empty() {
+            return;
+        }
         let suspected = self.languages.follower.suspects(text);
         if let Some(language) = suspected {
             self.outputs.push_back(Output::Prepare { language });
