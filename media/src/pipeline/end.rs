@@ -48,8 +48,10 @@ impl Pipeline {
             _ => "anthropic",
         };
         self.vendor_fault(vendor, "no progress within the deadline".to_owned(), now);
+        // What the caller said meanwhile is answered in place of it.
+        let goes_on = self.turn.has_words();
         self.discard_reply(now);
-        if let Some(apology) = self.phrase(Purpose::Apology) {
+        if !goes_on && let Some(apology) = self.phrase(Purpose::Apology) {
             self.say(Purpose::Apology, &apology, now);
         }
     }

@@ -29,6 +29,7 @@ impl TurnTaker {
         // Words that were kept because a line had to finish are said before these.
         join(&mut self.finals, text);
         self.closed = self.closed.max(end);
+        self.newest_words = Some((now, end));
         self.interim.clear();
         self.transcript_at = Some(now);
         self.covered = self.covered.max(end);
@@ -86,10 +87,11 @@ impl TurnTaker {
                 // A transcript that comes later is of audio up to now, the silence after the words included.
                 let all = offset + now.saturating_duration_since(at);
                 let early = now < at + self.config.endpointing_delay_max;
+                // What was missed is still to come, and what the transcriber decided needs no guess.
+                let decided = self.config.transcriber_decides && self.interim.is_empty();
                 let heard = match self.behind {
-                    // What was missed is still to come.
-                    Some(_) => self.newest_words,
-                    None => self.final_words().filter(|_| early),
+                    None if !decided => self.final_words().filter(|_| early),
+                    _ => self.newest_words,
                 };
                 self.end_turn(at, heard.map_or(all, |(_, end)| end));
             } else {

@@ -22,6 +22,12 @@ impl TurnTaker {
         self.loudest[0].max(self.loudest[1]).unwrap_or(Strength::Strong)
     }
 
+    /// The sound that goes on, or was last, is as strong as the caller's voice. What the caller said before it lends it
+    /// nothing: an echo begins as soon as the agent answers.
+    fn is_loud(&self) -> bool {
+        self.loudest[0].unwrap_or(Strength::Strong) == Strength::Strong
+    }
+
     /// False for the words of somebody at a distance, and for words over the agent that do not take the floor:
     /// backchannels, what may become one, what is said in passing, and our own coming back.
     /// `end`: where they end on the audio clock.
@@ -65,7 +71,7 @@ impl TurnTaker {
 
     /// Our own words coming back, however few: no caller's voice brought them.
     fn is_own(&self, words: &str) -> bool {
-        self.loudness() != Strength::Strong && self.are_of_ours(words)
+        !self.is_loud() && self.are_of_ours(words)
     }
 
     fn are_of_ours(&self, words: &str) -> bool {
@@ -79,7 +85,7 @@ impl TurnTaker {
         let length = self.onset.map_or(self.speech_length, |onset| now.saturating_duration_since(onset));
         let over_us = self.spoke_at.zip(self.audible_at).is_none_or(|(spoke, audible)| spoke >= audible);
         over_us
-            && self.loudness() != Strength::Strong
+            && !self.is_loud()
             && length <= PASSING_MAX
             && words::content_words(words, language, extra) <= PASSING_WORDS_MAX
             && !words::asks_for_floor(words, language)

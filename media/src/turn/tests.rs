@@ -587,6 +587,20 @@ fn an_answer_does_not_begin_while_the_caller_goes_on() {
 }
 
 #[test]
+fn an_echo_right_after_the_caller_is_none_of_theirs() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.ended(1100, 1000);
+    rig.words(1200, "Just talk about everything.", 1000);
+    rig.at(1300, Input::Tick);
+    rig.at(1800, Input::Agent(Agent::Audible));
+    rig.taker.spoken("Certainly, just talk about everything.");
+    rig.at(1850, Input::Sound(Sound::Echo));
+    rig.started(1980, 1900);
+    assert_eq!(rig.words(2600, "Certainly, just", 2500), vec![]);
+}
+
+#[test]
 fn our_own_words_that_come_back_late_make_no_turn() {
     let mut rig = Rig::new();
     rig.at(0, Input::Agent(Agent::Audible));
