@@ -22,10 +22,10 @@ impl TurnTaker {
         self.loudest[0].max(self.loudest[1]).unwrap_or(Strength::Strong)
     }
 
-    /// The sound that goes on, or was last, is as strong as the caller's voice. What the caller said before it lends it
-    /// nothing: an echo begins as soon as the agent answers.
+    /// The sound that goes on, or was last, is as strong as the caller's voice, taken as a whole: its loudest moment does not
+    /// count, and what the caller said before it lends it nothing. An echo begins as soon as the agent answers.
     fn is_loud(&self) -> bool {
-        self.loudest[0].unwrap_or(Strength::Strong) == Strength::Strong
+        self.sound.strength() == Strength::Strong
     }
 
     /// False for the words of somebody at a distance, and for words over the agent that do not take the floor:
@@ -59,7 +59,9 @@ impl TurnTaker {
         !words::is_echo_of(words, &self.spoken)
             && !words::is_backchannel(words, language, extra)
             && (is_final || !words::begins_backchannel(words, language, extra))
-            && (self.held.is_some() || !self.is_own(words) && !self.is_in_passing(words, now))
+            && (self.held.is_some()
+                || before(self.audible_at)
+                || !self.is_own(words) && !self.is_in_passing(words, now))
     }
 
     /// What ended was no attempt to speak, unless the caller had spoken before.
