@@ -70,7 +70,8 @@ struct Session {
 
 impl Session {
     fn new(shared: Arc<Shared>, setup: Setup, responses: Responses) -> Self {
-        let conversation = Conversation::new(setup.toolbox.effects(), setup.epoch_min);
+        let conversation =
+            Conversation::new(setup.toolbox.effects(), setup.epoch_min).speaking(&setup.profile.language);
         let inputs = mpsc::channel(INPUTS);
         Self {
             shared,
@@ -134,6 +135,7 @@ impl Session {
                 events::first_token(delay);
                 self.send(epoch, wire::first_token(delay)).await?;
             }
+            Output::Language { epoch, tag } => self.send(epoch, wire::language(tag)).await?,
             Output::Segment { epoch, index, text } => self.send(epoch, wire::segment(index, text)).await?,
             Output::ReplyDone { epoch, last_call } => {
                 events::reply("done");
@@ -144,7 +146,8 @@ impl Session {
             Output::ReplyFailed { epoch, failure } => {
                 events::reply("failed");
                 tracing::warn!(epoch, detail = failure.detail, fatal = failure.is_fatal, "the reply failed");
-                self.send(epoch, wire::reply_failed(&self.setup.apology, failure)).await?;
+                let apology = self.setup.apology(self.conversation.language());
+                self.send(epoch, wire::reply_failed(&apology, failure)).await?;
             }
             Output::Refused { what } => events::refused(what),
             Output::RefusedEffect { kind } => events::refused_effect(kind),

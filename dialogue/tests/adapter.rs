@@ -22,7 +22,10 @@ fn adapter(vendor: &Vendor) -> Anthropic {
 
 fn completion() -> Completion {
     let mut conversation = Conversation::new(BTreeMap::new(), 0);
-    conversation.handle(Input::UserTurn { epoch: 1, text: "Hi".into(), tentative: false }, clock::now());
+    conversation.handle(
+        Input::UserTurn { epoch: 1, text: "Hi".into(), language: String::new(), tentative: false },
+        clock::now(),
+    );
     let profile =
         Profile { prompt: "Be kind.".into(), language: "en".into(), tools: Vec::new(), max_tokens: 99 };
     let request = prompt::request(&profile, conversation.history(), "call", true);

@@ -290,11 +290,19 @@ impl Talk {
     }
 
     pub async fn turn(&self, epoch: i64, text: &str) {
-        self.say(epoch, Say::UserTurn(UserTurn { text: text.into(), tentative: false })).await;
+        self.say(
+            epoch,
+            Say::UserTurn(UserTurn { text: text.into(), tentative: false, ..UserTurn::default() }),
+        )
+        .await;
     }
 
     pub async fn tentative(&self, epoch: i64, text: &str) {
-        self.say(epoch, Say::UserTurn(UserTurn { text: text.into(), tentative: true })).await;
+        self.say(
+            epoch,
+            Say::UserTurn(UserTurn { text: text.into(), tentative: true, ..UserTurn::default() }),
+        )
+        .await;
     }
 
     pub async fn confirm(&self, epoch: i64) {
@@ -363,7 +371,7 @@ impl Talk {
                     reply.failed = Some((failed.apology, failed.detail, failed.fatal));
                     return reply;
                 }
-                Event::Started(_) => panic!("started comes once"),
+                other => panic!("it belongs to no reply: {other:?}"),
             }
         }
     }

@@ -195,7 +195,7 @@ async fn a_failed_reply_has_an_apology_and_the_next_turn_works() {
 async fn a_stream_out_of_order_ends_with_its_reason() {
     let vendor = Vendor::start([]).await;
     let bench = Bench::new(&vendor.base_url);
-    let user_turn = |text: &str| Say::UserTurn(UserTurn { text: text.into(), tentative: false });
+    let user_turn = |text: &str| Say::UserTurn(UserTurn { text: text.into(), ..UserTurn::default() });
     let altered = |alter: fn(&mut ConversationStart)| {
         let Say::Start(mut message) = start() else { unreachable!() };
         alter(&mut message);

@@ -5,6 +5,7 @@ pub mod config;
 mod conversation;
 pub mod language;
 pub mod latency;
+mod listening;
 mod meter;
 mod phrases;
 pub mod pipeline;
@@ -12,10 +13,12 @@ pub mod playout;
 mod service;
 mod session;
 mod socket;
+mod spoken;
 pub mod stt;
 pub mod tts;
 pub mod turn;
 pub mod vad;
+mod voices;
 
 use std::sync::Arc;
 
@@ -37,7 +40,7 @@ pub(crate) struct Inner {
     config: Config,
     dialogue: DialogueServiceClient<Hop>,
     directory: Directory,
-    stt: Box<dyn Transcriber>,
+    stt: Arc<dyn Transcriber>,
     tts: Arc<dyn Synthesizer>,
     phrases: Phrases,
     vad: vad::Pool,
@@ -66,7 +69,7 @@ impl Media {
             vad: vad::Pool::start(&config.vad, config.vad_threads)?,
             dialogue,
             directory: Directory::new(routing, agents),
-            stt: Box::new(stt::ByModel),
+            stt: Arc::new(stt::ByModel),
             phrases: Phrases::new(tts.clone()),
             tts,
             drain,

@@ -1,4 +1,5 @@
-//! Phrases that are the same in every call of an agent, synthesised once: its greeting, fillers, prompts and apology.
+//! Phrases that are the same in every call of an agent, synthesised once for each voice: its greeting, fillers, prompts and
+//! apologies.
 
 use std::{
     collections::HashMap,

@@ -8,7 +8,7 @@ use proto::{
         StreamCallRequest, StreamCallResponse, StreamStart, media_service_server::MediaService,
         stream_call_request::Event,
     },
-    tenancy::v1::Agent,
+    tenancy::v1::{Agent, Language},
     types::v1::{CallContext, ErrorReason},
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -18,8 +18,8 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::{
     Inner,
     audio::Format,
-    session::{Session, Vendors},
-    stt, tts,
+    session::{Session, Speaker},
+    spoken, stt, tts,
 };
 
 /// How long the first message may take.
@@ -51,10 +51,10 @@ impl MediaService for Service {
         let (call, format) = checked(&first.call_id, &start)?;
         let directory = &self.0.directory;
         let agent = directory.agent(&call.agent, call.agent_version).await?;
-        let vendors = self.vendors(&call.tenant, &agent).await?;
+        let speakers = self.speakers(&call.tenant, &agent).await?;
         let epoch = start.resume.as_ref().map_or(0, |resume| resume.epoch);
         let (responses, receiver) = mpsc::channel(RESPONSES);
-        let session = Session::open(&self.0, (call, format), &agent, vendors, epoch, responses)
+        let session = Session::open(&self.0, (call, format), &agent, speakers, epoch, responses)
             .map_err(|error| ServiceError::new(ErrorReason::ConcurrencyLimit, error.to_string()))?;
         // A local hop runs this handler in the gateway's task: the session needs one of its own.
         tokio::spawn(session.run(requests));
@@ -63,16 +63,24 @@ impl MediaService for Service {
 }
 
 impl Service {
-    /// The agent's vendors, with the tenant's keys.
-    async fn vendors(&self, tenant: &str, agent: &Agent) -> Result<Vendors, Status> {
-        let listens = agent.listening.as_ref().map_or("", |listening| &listening.vendor);
-        let speaks = agent.voice.as_ref().map_or("", |voice| &voice.vendor);
+    /// The agent's languages with their vendors and the tenant's keys.
+    async fn speakers(&self, tenant: &str, agent: &Agent) -> Result<Vec<Speaker>, Status> {
+        let mut speakers = Vec::new();
+        for language in spoken::languages(agent) {
+            speakers.push(self.speaker(tenant, language).await?);
+        }
+        Ok(speakers)
+    }
+
+    async fn speaker(&self, tenant: &str, language: Language) -> Result<Speaker, Status> {
+        let listens = language.listening.as_ref().map_or("", |listening| &listening.vendor);
+        let speaks = language.voice.as_ref().map_or("", |voice| &voice.vendor);
         let stt = stt::Vendor::parse(listens).ok_or_else(|| unknown("listening.vendor", listens))?;
         let tts = tts::Vendor::parse(speaks).ok_or_else(|| unknown("voice.vendor", speaks))?;
         let directory = &self.0.directory;
         let (stt_key, tts_key) =
             tokio::try_join!(directory.key(tenant, stt.name()), directory.key(tenant, tts.name()))?;
-        Ok(Vendors { stt, stt_key, tts, tts_key })
+        Ok(Speaker { language, stt, stt_key, tts, tts_key })
     }
 }
 

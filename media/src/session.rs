@@ -11,7 +11,7 @@ use proto::{
         Clear, HangUp, Mark, StreamCallRequest, StreamCallResponse, StreamStarted, stream_call_request,
         stream_call_response as out,
     },
-    tenancy::v1::Agent,
+    tenancy::v1::{self as tenancy, Agent},
     to_wire,
     types::v1::{ActionEnded, AudioFrame, CallContext, CallEvent, EndReason},
 };
@@ -25,10 +25,12 @@ use crate::{
     Inner,
     audio::{Decoder, Format},
     conversation::Conversation,
+    listening::{self, Listening},
     meter::Meter,
     pipeline::{self, AUDIO_GAP, Input, Output, Phrase, Pipeline, Purpose, Then},
     stt, tts, turn, vad,
     vad::{Edges, Reading, VadStream},
+    voices::Voices,
 };
 
 /// How long the gateway may take nothing while a message waits.
@@ -41,8 +43,10 @@ const NEVER: Duration = Duration::from_secs(24 * 3600);
 const DTMF_TIMEOUT: Duration = Duration::from_secs(3);
 const FRAME: Duration = Duration::from_millis(20);
 
-/// The vendors that an agent listens and speaks with, and the tenant's keys with them.
-pub struct Vendors {
+/// One of an agent's languages with the vendors that it is listened to and spoken with, and the tenant's keys with them.
+pub struct Speaker {
+    /// With nothing left out.
+    pub language: tenancy::Language,
     /// Who listens.
     pub stt: stt::Vendor,
     /// Its key.
@@ -59,8 +63,10 @@ pub struct Session {
     format: Format,
     decoder: Decoder,
     core: Pipeline,
-    stt: stt::Session,
-    tts: tts::Session,
+    /// BCP 47, in the agent's order.
+    languages: Vec<String>,
+    listening: Listening,
+    voices: Voices,
     vad: VadStream,
     edges: Edges,
     conversation: Conversation,
@@ -86,49 +92,33 @@ impl Session {
         media: &Arc<Inner>,
         (call, format): (CallContext, Format),
         agent: &Agent,
-        vendors: Vendors,
+        speakers: Vec<Speaker>,
         epoch: i64,
         responses: mpsc::Sender<Result<StreamCallResponse, Status>>,
     ) -> Result<Self, vad::Error> {
         let vad = media.vad.open()?;
-        let voice = agent.voice.clone().unwrap_or_default();
-        let tts_settings = tts::Settings {
-            vendor: vendors.tts,
-            base_url: media.config.tts_base_url(vendors.tts).clone(),
-            api_key: vendors.tts_key,
-            voice_id: voice.voice_id,
-            model: voice.model,
-            language: agent.language.clone(),
-            call_id: call.call_id.clone(),
-            format,
-        };
-        let stt = media.stt.open(stt::Settings {
-            vendor: vendors.stt,
-            base_url: media.config.stt_base_url(vendors.stt).clone(),
-            api_key: vendors.stt_key,
-            model: match (&agent.listening, vendors.stt) {
-                (Some(listening), _) if !listening.model.is_empty() => listening.model.clone(),
-                (_, stt::Vendor::Deepgram) => media.config.deepgram_model.clone(),
-                (_, stt::Vendor::Sarvam) => String::new(),
-            },
-            language: agent.language.clone(),
-            call_id: call.call_id.clone(),
-            format,
+        let voices: Vec<_> = speakers.iter().map(|speaker| speaker.voice(media, &call, format)).collect();
+        let mut heard: Vec<_> =
+            speakers.iter().map(|speaker| speaker.listening(media, &call, format)).collect();
+        listening::hear_together(&mut heard);
+        let languages = speakers.iter().zip(&heard).map(|(speaker, heard)| pipeline::Language {
+            tag: speaker.language.language.clone(),
+            stt_vendor: speaker.stt,
+            transcriber_decides: heard.decide_turns(),
+            tts_vendor: speaker.tts,
         });
-        let core = pipeline::Config {
-            stt_vendor: vendors.stt,
-            tts_vendor: vendors.tts,
-            ..core_config(agent, format, stt.decides_turns, media.config.call_duration_max)
-        };
-        let phrases = fetch_phrases(media, &tts_settings, lines(agent, epoch == 0));
+        let core = core_config(agent, format, languages.collect(), media.config.call_duration_max);
+        let greeting = Some(agent.greeting.clone()).filter(|_| epoch == 0);
+        let phrases = fetch_phrases(media, &voices, lines(greeting, &speakers));
         let conversation = Conversation::open(media.dialogue.clone());
         let mut session = Self {
             call_id: call.call_id.clone(),
             format,
             decoder: Decoder::new(format),
             core: Pipeline::new(core, epoch, clock::now()),
-            stt,
-            tts: media.tts.open(tts_settings),
+            languages: speakers.into_iter().map(|speaker| speaker.language.language).collect(),
+            listening: Listening::open(media.stt.clone(), heard),
+            voices: Voices::open(media.tts.clone(), voices),
             vad,
             edges: Edges::new(media.config.vad.edges),
             conversation,
@@ -161,10 +151,10 @@ impl Session {
             let input = tokio::select! {
                 request = requests.message() => self.request(request),
                 Some(reading) = self.vad.recv() => self.edge(&reading),
-                Some(event) = self.stt.events.recv() => Some(stt_input(event)),
-                Some(event) = self.tts.events.recv() => Some(tts_input(event)),
+                Some(event) = self.listening.recv() => Some(stt_input(event)),
+                event = self.voices.recv() => Some(tts_input(event)),
                 Some(response) = self.conversation.responses.recv() => dialogue_input(response),
-                Some((purpose, phrase)) = self.phrases.recv() => phrase_input(&self.call_id, purpose, phrase),
+                Some(phrase) = self.phrases.recv() => phrase_input(&self.call_id, phrase),
                 () = sleep_until(wake.into()) => Some(Input::Tick),
                 () = sleep_until(deadline) => {
                     self.hang_up(EndReason::MaxDuration).await;
@@ -254,12 +244,12 @@ impl Session {
             // What was dropped is made good with silence, or the transcriber's clock would be behind for ever.
             let silence = self.silence(self.stt_missed.min(self.format.bytes_of(Duration::from_secs(1))));
             let length = silence.len();
-            if self.stt.commands.try_send(stt::Command::Audio(silence)).is_ok() {
+            if self.listening.try_send(stt::Command::Audio(silence)).is_ok() {
                 self.stt_missed -= length;
             }
         }
         let length = audio.len();
-        if self.stt.commands.try_send(stt::Command::Audio(audio)).is_err() {
+        if self.listening.try_send(stt::Command::Audio(audio)).is_err() {
             self.stt_missed += length;
             metrics::counter!("trunkline_audio_dropped_frames_total", "to" => "stt").increment(1);
         }
@@ -290,17 +280,25 @@ impl Session {
                     self.converse(epoch, converse_request::Event::ActionEnded(ended));
                 }
                 Output::Finalize => self.finalize(),
+                Output::Prepare { language } => self.voices.prepare(language),
+                Output::Voice { language } => self.voices.switch(language),
+                Output::Listen { language } => {
+                    if self.listening.follow(language, self.audio_offset) {
+                        self.stt_missed = 0;
+                    }
+                }
                 Output::Speak { take, text } => {
                     self.meter.speaks(take.epoch, &text);
                     self.speak(tts::Command::Speak { take, text }).await;
                 }
                 Output::SpeakEnd { take } => self.speak(tts::Command::Finish { take }).await,
                 Output::SpeakCancel { take } => self.speak(tts::Command::Cancel { take }).await,
-                Output::UserTurn { epoch, text, tentative } => {
+                Output::UserTurn { epoch, text, language, tentative } => {
                     if tentative {
                         self.meter.tentative(epoch);
                     }
-                    let turn = dialogue::UserTurn { text, tentative };
+                    let language = self.languages.get(language).cloned().unwrap_or_default();
+                    let turn = dialogue::UserTurn { text, tentative, language };
                     self.converse(epoch, converse_request::Event::UserTurn(turn));
                 }
                 Output::Confirm { epoch } => {
@@ -331,14 +329,14 @@ impl Session {
     }
 
     fn finalize(&mut self) {
-        if self.stt.commands.try_send(stt::Command::Finalize).is_err() {
+        if self.listening.try_send(stt::Command::Finalize).is_err() {
             metrics::counter!("trunkline_audio_dropped_frames_total", "to" => "stt").increment(1);
         }
     }
 
     async fn speak(&mut self, command: tts::Command) {
-        // The adapter takes commands at once unless its socket hangs, and then it gives up by itself.
-        if timeout(GATEWAY_TIMEOUT, self.tts.commands.send(command)).await.is_err() {
+        // A socket that hangs is given up by its adapter.
+        if timeout(GATEWAY_TIMEOUT, self.voices.send(command)).await.is_err() {
             tracing::warn!(call_id = self.call_id, "the synthesizer takes no commands");
         }
     }
@@ -379,10 +377,11 @@ impl Session {
 fn core_config(
     agent: &Agent,
     format: Format,
-    decides_turns: bool,
+    languages: Vec<pipeline::Language>,
     duration_max: Duration,
 ) -> pipeline::Config {
-    let turn = turn::Config { transcriber_decides: decides_turns, ..turn::Config::of(agent) };
+    let transcriber_decides = languages.first().is_some_and(|first| first.transcriber_decides);
+    let turn = turn::Config { transcriber_decides, ..turn::Config::of(agent) };
     let settings = agent.turn.clone().unwrap_or_default();
     pipeline::Config {
         format,
@@ -394,20 +393,59 @@ fn core_config(
         dtmf_timeout: settings.dtmf_timeout.as_ref().map_or(DTMF_TIMEOUT, from_wire),
         dtmf_terminator: settings.dtmf_terminator.chars().next(),
         lines: pipeline::Lines::of(agent),
-        ..pipeline::Config::default()
+        languages,
     }
 }
 
-type PhraseResult = (Purpose, Result<Arc<Phrase>, String>);
-
-/// The agent's lines, in the order they may be needed.
-fn lines(agent: &Agent, greet: bool) -> Vec<(Purpose, String)> {
-    let phrases = agent.phrases.clone().unwrap_or_default();
-    let mut lines = Vec::new();
-    if greet {
-        lines.push((Purpose::Greeting, agent.greeting.clone()));
+impl Speaker {
+    fn voice(&self, media: &Inner, call: &CallContext, format: Format) -> tts::Settings {
+        let voice = self.language.voice.clone().unwrap_or_default();
+        tts::Settings {
+            vendor: self.tts,
+            base_url: media.config.tts_base_url(self.tts).clone(),
+            api_key: self.tts_key.clone(),
+            voice_id: voice.voice_id,
+            model: voice.model,
+            language: self.language.language.clone(),
+            call_id: call.call_id.clone(),
+            format,
+        }
     }
-    lines.push((Purpose::Apology, agent.apology.clone()));
+
+    fn listening(&self, media: &Inner, call: &CallContext, format: Format) -> stt::Settings {
+        stt::Settings {
+            vendor: self.stt,
+            base_url: media.config.stt_base_url(self.stt).clone(),
+            api_key: self.stt_key.clone(),
+            model: match (&self.language.listening, self.stt) {
+                (Some(listening), _) if !listening.model.is_empty() => listening.model.clone(),
+                (_, stt::Vendor::Deepgram) => media.config.deepgram_model.clone(),
+                (_, stt::Vendor::Sarvam) => String::new(),
+            },
+            language: self.language.language.clone(),
+            call_id: call.call_id.clone(),
+            format,
+        }
+    }
+}
+
+/// A line with the place of its language.
+type Line = (usize, Purpose, String);
+type PhraseResult = (usize, Purpose, Result<Arc<Phrase>, String>);
+
+/// The agent's lines, in the order they may be needed: those of the first language, in which it greets, first.
+fn lines(greeting: Option<String>, speakers: &[Speaker]) -> Vec<Line> {
+    let mut lines: Vec<Line> = greeting.into_iter().map(|text| (0, Purpose::Greeting, text)).collect();
+    for (at, speaker) in speakers.iter().enumerate() {
+        lines.extend(lines_in(&speaker.language).into_iter().map(|(purpose, text)| (at, purpose, text)));
+    }
+    lines.retain(|(.., text)| !text.is_empty());
+    lines
+}
+
+fn lines_in(language: &tenancy::Language) -> Vec<(Purpose, String)> {
+    let phrases = language.phrases.clone().unwrap_or_default();
+    let mut lines = vec![(Purpose::Apology, language.apology.clone())];
     lines.extend(phrases.fillers.into_iter().enumerate().map(|(n, text)| (Purpose::Filler(n), text)));
     lines.push((Purpose::Reprompt, phrases.reprompt));
     lines
@@ -415,22 +453,21 @@ fn lines(agent: &Agent, greet: bool) -> Vec<(Purpose, String)> {
     lines.push((Purpose::IdleGoodbye, phrases.idle_goodbye));
     lines.push((Purpose::DurationWarning, phrases.duration_warning));
     lines.push((Purpose::DurationGoodbye, phrases.duration_goodbye));
-    lines.retain(|(_, text)| !text.is_empty());
     lines
 }
 
 /// Gets the lines one after the other, so that a first call does not open a socket for each of them.
 fn fetch_phrases(
     media: &Arc<Inner>,
-    settings: &tts::Settings,
-    lines: Vec<(Purpose, String)>,
+    voices: &[tts::Settings],
+    lines: Vec<Line>,
 ) -> mpsc::Receiver<PhraseResult> {
     let (sender, receiver) = mpsc::channel(lines.len().max(1));
-    let (media, settings) = (media.clone(), settings.clone());
+    let (media, voices) = (media.clone(), voices.to_vec());
     tokio::spawn(async move {
-        for (purpose, text) in lines {
-            let phrase = media.phrases.get(settings.clone(), &text).await;
-            if sender.send((purpose, phrase)).await.is_err() {
+        for (language, purpose, text) in lines {
+            let phrase = media.phrases.get(voices[language].clone(), &text).await;
+            if sender.send((language, purpose, phrase)).await.is_err() {
                 return;
             }
         }
@@ -438,13 +475,13 @@ fn fetch_phrases(
     receiver
 }
 
-fn phrase_input(call_id: &str, purpose: Purpose, phrase: Result<Arc<Phrase>, String>) -> Option<Input> {
+fn phrase_input(call_id: &str, (language, purpose, phrase): PhraseResult) -> Option<Input> {
     match (purpose, phrase) {
-        (purpose, Ok(phrase)) => Some(Input::Phrase(purpose, phrase)),
+        (purpose, Ok(phrase)) => Some(Input::Phrase(language, purpose, phrase)),
         // A call that cannot greet cannot speak at all.
         (Purpose::Greeting, Err(detail)) => Some(Input::TtsUnavailable(detail)),
         (purpose, Err(detail)) => {
-            tracing::warn!(call_id, ?purpose, detail, "a line could not be synthesised");
+            tracing::warn!(call_id, language, ?purpose, detail, "a line could not be synthesised");
             None
         }
     }
@@ -491,5 +528,8 @@ fn dialogue_input(response: Result<dialogue::ConverseResponse, Status>) -> Optio
             Some(Input::ReplyFailed { epoch, apology, detail, fatal })
         }
         converse_response::Event::FirstToken(_) => Some(Input::FirstToken { epoch }),
+        converse_response::Event::LanguageSwitch(switch) => {
+            Some(Input::Language { epoch, tag: switch.language })
+        }
     }
 }

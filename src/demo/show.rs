@@ -123,6 +123,7 @@ impl Display {
             Event::ActionEnded(ended) => {
                 self.line("carrier", "2", &format!("its action is over: {}", ended.outcome().as_str_name()));
             }
+            Event::LanguageChanged(to) => self.line("call", "2", &format!("goes on in {}", to.language)),
             Event::VendorFault(fault) => {
                 self.line("fault", "31", &format!("{}: {}", fault.vendor, fault.detail))
             }

@@ -68,5 +68,6 @@ pub fn front_desk() -> Document {
         listening_model: String::new(),
         call_duration_s_max: None,
         transfers: Vec::new(),
+        languages: Vec::new(),
     }
 }

@@ -36,6 +36,14 @@ pub async fn line(library: &Library, text: &str, when: When) -> Step {
     Step::Say(Line { name: text.into(), samples: samples.into(), when })
 }
 
+/// The same of a caller who speaks Hindi.
+pub async fn hindi(library: &Library, text: &str, when: When) -> Step {
+    let voice = Voice { name: "hi+f3".into(), ..Voice::default() };
+    let samples = SPEAKER.speak(text, &voice, 8_000).await.expect("espeak-ng speaks").samples.clone();
+    library.add(text, text, samples.clone());
+    Step::Say(Line { name: text.into(), samples: samples.into(), when })
+}
+
 /// The sound of a line.
 pub async fn sound(text: &str) -> Vec<i16> {
     let voice = Voice { name: "en-us+f3".into(), ..Voice::default() };

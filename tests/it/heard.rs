@@ -15,7 +15,7 @@ const PROBE: usize = 800;
 const GAP_MAX: usize = 8_000;
 
 /// What the demo's agent says while the caller waits.
-const FILLERS: [&str; 2] = ["One moment.", "I am still looking, just a moment."];
+const FILLERS: [&str; 4] = ["One moment.", "I am still looking, just a moment.", "एक क्षण।", "बस एक क्षण और।"];
 
 static SPEAKER: LazyLock<Speaker> = LazyLock::new(Speaker::default);
 
@@ -28,6 +28,8 @@ pub struct Heard {
     pub end: usize,
     /// What was to be said.
     text: String,
+    /// The synthesizer's voice.
+    voice: String,
     /// All its words, and whether each was heard to its end.
     words: Vec<(String, bool)>,
 }
@@ -37,6 +39,11 @@ impl Heard {
     pub fn words(&self) -> String {
         let heard = self.words.iter().filter(|(_, heard)| *heard).map(|(word, _)| word.as_str());
         heard.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The voice that said it, which tells the language: `hi`, `en-us`.
+    pub fn voice(&self) -> &str {
+        self.voice.split('+').next().unwrap_or_default()
     }
 
     /// True if it is said only to break a silence: no part of the conversation.
@@ -77,7 +84,8 @@ pub async fn listen(log: &EventLog, sound: &[i16]) -> Vec<Heard> {
         // Times of words are in hundredths of a second: the last may lie a little behind the sound.
         let is_heard = |end: f64| ((end * 8_000.0) as usize).min(piece.samples.len()) <= samples;
         let words = piece.words.iter().map(|(word, end)| (word.clone(), is_heard(*end))).collect();
-        heard.push(Heard { start: at, end, text: piece.text.clone(), words });
+        let (text, voice) = (piece.text.clone(), piece.voice.clone());
+        heard.push(Heard { start: at, end, text, voice, words });
         at = end;
     }
     heard
@@ -86,6 +94,7 @@ pub async fn listen(log: &EventLog, sound: &[i16]) -> Vec<Heard> {
 /// What the synthesizer spoke.
 struct Piece {
     text: String,
+    voice: String,
     /// With their ends in seconds.
     words: Vec<(String, f64)>,
     /// As a carrier plays them; never fewer than a probe.
@@ -106,7 +115,12 @@ async fn speak(event: &Event) -> Option<Piece> {
     let samples: Vec<_> = speech.samples.iter().map(|sample| mulaw::decode(mulaw::encode(*sample))).collect();
     let probe = samples.get(..PROBE)?;
     // Silence would be found everywhere.
-    probe.iter().any(|sample| *sample != 0).then(|| Piece { text: text.to_owned(), words, samples })
+    probe.iter().any(|sample| *sample != 0).then(|| Piece {
+        text: text.to_owned(),
+        voice: voice.name,
+        words,
+        samples,
+    })
 }
 
 /// How many samples of the piece were heard, and where that ends in the sound.

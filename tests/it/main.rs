@@ -16,6 +16,7 @@ mod hops;
 mod integrators;
 mod keys;
 mod kills;
+mod language;
 mod media_socket;
 mod rpcs;
 mod sandbox;
@@ -48,6 +49,7 @@ fn main() {
         barge_in::trials(),
         answered_call::trials(),
         sarvam::trials(),
+        language::trials(),
         drain::trials(),
         commands::trials(),
         integrators::trials(),

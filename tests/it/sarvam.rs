@@ -2,17 +2,12 @@
 
 use libtest_mimic::Trial;
 use proto::types::v1::{EndReason, VendorFault, call_event::Event};
-use rehearsal::{
-    exotel,
-    recordings::Library,
-    speech::{Speaker, Voice},
-    twilio::{Line, Step, When},
-};
+use rehearsal::{exotel, twilio::When};
 use serde_json::{Value, json};
 use trunkline::Config;
 
 use crate::{
-    caller::{prompt, quiet},
+    caller::{hindi, prompt, quiet},
     sandbox::{Sandbox, Shape},
     trial,
 };
@@ -25,19 +20,11 @@ const WORDS_OFF_MAX: usize = 2;
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial("sarvam::a_call_in_hindi_with_a_barge_in", hindi),
+        trial("sarvam::a_call_in_hindi_with_a_barge_in", barge_in),
         trial("sarvam::answers_on_exotel_at_16_khz", || over_exotel(16_000)),
         trial("sarvam::answers_on_exotel_at_24_khz", || over_exotel(24_000)),
         trial("sarvam::an_unknown_vendor_is_refused_by_name", unknown_vendor),
     ]
-}
-
-/// A line of a caller who speaks Hindi.
-async fn line(library: &Library, text: &str, when: When) -> Step {
-    let voice = Voice { name: "hi+f3".into(), ..Voice::default() };
-    let speech = Speaker::default().speak(text, &voice, 8_000).await.expect("espeak-ng speaks");
-    library.add(text, text, speech.samples.clone());
-    Step::Say(Line { name: text.into(), samples: speech.samples.clone().into(), when })
 }
 
 fn agent() -> Value {
@@ -49,7 +36,7 @@ fn agent() -> Value {
     })
 }
 
-async fn hindi() {
+async fn barge_in() {
     let sandbox = Sandbox::with_agent(Shape::Together, agent(), |_| {}).await;
     let library = &sandbox.rehearsal.library;
     let patient = sandbox.call(vec![prompt(library, "vm-goodbye", quiet())]).await;
@@ -59,7 +46,7 @@ async fn hindi() {
     assert!(patient.report.clears.is_empty(), "nobody interrupted");
 
     let steps = vec![
-        line(library, INTERRUPTION, When::AfterAgentStarts { ms: 2_000 }).await,
+        hindi(library, INTERRUPTION, When::AfterAgentStarts { ms: 2_000 }).await,
         prompt(library, "vm-goodbye", quiet()),
     ];
     let call = sandbox.call(steps).await;
@@ -90,7 +77,7 @@ async fn over_exotel(sample_rate_hz: u32) {
     let sandbox = Sandbox::with_agent(Shape::Together, agent(), change).await;
     let library = &sandbox.rehearsal.library;
     let steps = vec![
-        line(library, INTERRUPTION, quiet()).await,
+        hindi(library, INTERRUPTION, quiet()).await,
         prompt(library, "vm-goodbye", When::AgentQuiet { ms: 1_500 }),
     ];
     let call = sandbox.over_exotel(exotel::Settings::default(), steps).await;

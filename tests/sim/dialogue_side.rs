@@ -111,7 +111,7 @@ impl DialogueSide {
     /// What the conversation was told, in books of our own.
     fn note(&mut self, input: &Input) {
         match input {
-            Input::UserTurn { epoch, text, tentative } => {
+            Input::UserTurn { epoch, text, tentative, .. } => {
                 if let Some((before, _)) = self.tentative.take() {
                     self.dead.insert(before);
                 }
@@ -183,6 +183,7 @@ impl DialogueSide {
                 let failed = pipeline::Input::ReplyFailed { epoch, apology, detail, fatal: failure.is_fatal };
                 self.send(failed, hub);
             }
+            Output::Language { epoch, tag } => self.send(pipeline::Input::Language { epoch, tag }, hub),
             Output::FirstToken { epoch, .. } => self.send(pipeline::Input::FirstToken { epoch }, hub),
             Output::Refused { what } => *hub.counts.refused.entry(what).or_default() += 1,
             Output::RefusedEffect { kind } => *hub.counts.refused.entry(kind).or_default() += 1,

@@ -148,7 +148,7 @@ impl MediaSide {
             }
             let (audio, words) = self.tts.speak(&text, hub);
             let phrase = Arc::new(Phrase { text, audio, words });
-            hub.at(at, Event::Media(Input::Phrase(purpose, phrase)));
+            hub.at(at, Event::Media(Input::Phrase(0, purpose, phrase)));
         }
     }
 
@@ -184,7 +184,7 @@ impl MediaSide {
                 Input::Tick | Input::SpeechAudio { .. } | Input::MarkReached(_) | Input::SpeechWords { .. }
             ) {
                 hub.log("media <", || match &input {
-                    Input::Phrase(purpose, _) => format!("phrase {purpose:?}"),
+                    Input::Phrase(_, purpose, _) => format!("phrase {purpose:?}"),
                     input => format!("{input:?}"),
                 });
             }
@@ -219,13 +219,13 @@ impl MediaSide {
                     return None;
                 }
             }
-            Input::Phrase(Purpose::Filler(0), _) => {
+            Input::Phrase(_, Purpose::Filler(0), _) => {
                 hub.truth.can_fill = true;
                 if hub.breaks(Mutation::NoFillers) {
                     return None;
                 }
             }
-            Input::Phrase(Purpose::IdlePrompt(0), _) => hub.truth.can_ask = true,
+            Input::Phrase(_, Purpose::IdlePrompt(0), _) => hub.truth.can_ask = true,
             Input::TtsUnavailable(_) => hub.truth.voiceless = true,
             Input::SttLost(_) => {
                 hub.counts.reconnects += 1;
@@ -351,7 +351,7 @@ impl MediaSide {
     fn converse(&mut self, output: Output, hub: &mut Hub) {
         use dialogue::conversation::Input as To;
         let to = match output {
-            Output::UserTurn { epoch, text, tentative } => {
+            Output::UserTurn { epoch, text, tentative, .. } => {
                 if tentative {
                     hub.counts.tentative += 1;
                     self.tentative = Some((epoch, text.clone()));
@@ -360,7 +360,7 @@ impl MediaSide {
                     hub.truth.confirmed(epoch, &text);
                 }
                 let tentative = tentative && !hub.breaks(Mutation::TakeTentativeForCertain);
-                To::UserTurn { epoch, text, tentative }
+                To::UserTurn { epoch, text, language: String::new(), tentative }
             }
             Output::Confirm { epoch } => {
                 hub.counts.turns += 1;

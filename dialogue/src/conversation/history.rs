@@ -64,6 +64,21 @@ pub enum Block<'a> {
     ToolResult(&'a str, &'a ToolResult),
 }
 
+/// Begins a turn that is to be answered in another language than those before.
+const SPEAK: &str = "[speak ";
+const SPOKEN: &str = " from here on, in its own script] ";
+
+/// A turn of the caller's as the model reads it, if it is the first that is to be answered in this language.
+pub(super) fn in_language(text: &str, language: &str) -> String {
+    format!("{SPEAK}{language}{SPOKEN}{text}")
+}
+
+/// What stands in place of a turn that the model refused to read; its language stays.
+pub(super) fn refused(text: &str) -> String {
+    let language = text.strip_prefix(SPEAK).and_then(|rest| rest.split_once(SPOKEN));
+    language.map_or_else(|| REFUSED.to_owned(), |(language, _)| in_language(REFUSED, language))
+}
+
 impl History {
     /// Messages for the model, in turns; the first is the user's.
     pub fn messages(&self) -> Vec<(Role, Vec<Block<'_>>)> {
@@ -186,7 +201,7 @@ impl History {
     /// Takes out the newest words of the caller, which the model refused to read.
     pub(super) fn redact_newest_caller(&mut self) {
         if let Some(text) = self.exchanges.last_mut().and_then(|last| last.caller.last_mut()) {
-            REFUSED.clone_into(text);
+            *text = refused(text);
         }
     }
 }

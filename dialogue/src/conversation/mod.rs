@@ -57,6 +57,8 @@ pub enum Effect {
     /// reply was heard. An interruption before that undoes the call as if it was never made. What takes place may end:
     /// then its result is the call's, and the reply goes on.
     Irrevocable,
+    /// The language of what the agent says next: runs when the turn is certain, and stands whatever becomes of the reply.
+    Language,
 }
 
 /// Which request to the model something belongs to.
@@ -98,6 +100,8 @@ pub enum Input {
         epoch: i64,
         /// The words.
         text: String,
+        /// BCP 47, the language to answer in; empty: as before.
+        language: String,
         /// True when it may not be over: all that it brings about waits for `Confirm`, and without that was never.
         tentative: bool,
     },
@@ -181,6 +185,13 @@ pub enum Output {
         /// From the user turn.
         delay: Duration,
     },
+    /// Speak what comes in another language.
+    Language {
+        /// Which reply.
+        epoch: i64,
+        /// BCP 47.
+        tag: String,
+    },
     /// Speak this.
     Segment {
         /// Which reply.
@@ -229,6 +240,8 @@ pub enum State {
 
 /// One call's conversation.
 pub struct Conversation {
+    /// BCP 47, as the model was told last.
+    language: String,
     tools: BTreeMap<&'static str, Effect>,
     history: History,
     /// The highest epoch of a turn, a tentative one or not; it and everything older is stale for a new turn.
@@ -252,6 +265,7 @@ impl Conversation {
     pub fn new(tools: BTreeMap<&'static str, Effect>, epoch_min: i64) -> Self {
         let last_epoch = epoch_min.max(0) - 1;
         Self {
+            language: String::new(),
             tools,
             history: History::default(),
             last_turn: last_epoch,
@@ -264,6 +278,17 @@ impl Conversation {
             under_way: None,
             outputs: VecDeque::new(),
         }
+    }
+
+    /// The same in this language, BCP 47.
+    #[must_use]
+    pub fn speaking(self, language: &str) -> Self {
+        Self { language: language.to_owned(), ..self }
+    }
+
+    /// The language that the reply that is being made is in.
+    pub fn language(&self) -> &str {
+        self.tentative.as_ref().map_or(&self.language, |tentative| &tentative.language)
     }
 
     /// What was said so far, for certain.
@@ -297,7 +322,9 @@ impl Conversation {
     /// Takes an input. Drain [`Self::poll`] before the next one.
     pub fn handle(&mut self, input: Input, now: Instant) {
         match input {
-            Input::UserTurn { epoch, text, tentative } => self.user_turn(epoch, &text, tentative, now),
+            Input::UserTurn { epoch, text, language, tentative } => {
+                self.user_turn(epoch, &text, &language, tentative, now);
+            }
             Input::Confirm { epoch } => self.confirm(epoch),
             Input::Heard { epoch, text, interrupted } => self.heard(epoch, &text, interrupted),
             Input::Cancel { epoch } => self.cancel(epoch),
@@ -315,16 +342,20 @@ impl Conversation {
         self.outputs.pop_front()
     }
 
-    fn user_turn(&mut self, epoch: i64, text: &str, tentative: bool, now: Instant) {
+    fn user_turn(&mut self, epoch: i64, text: &str, language: &str, tentative: bool, now: Instant) {
         if epoch <= self.last_turn.max(self.last_epoch) {
             return self.refuse("user_turn");
         }
         self.last_turn = epoch;
         self.discard_tentative();
+        let language = if language.is_empty() { self.language.clone() } else { language.to_owned() };
+        let text =
+            if language == self.language { text.to_owned() } else { history::in_language(text, &language) };
         if tentative {
-            self.begin_tentative(text);
+            self.begin_tentative(text, language);
         } else {
-            self.begin_turn(epoch, text);
+            self.begin_turn(epoch, &text);
+            self.language = language;
         }
         self.reply = Some(Reply::new(epoch, now));
         self.generate();

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{
     Conversation, Effect, Failure, Generation, Output, Stop, TOOL_ROUNDS_MAX, ToolCall, ToolResult,
-    history::{REFUSED, ToolRound},
+    history::{ToolRound, refused},
     writes::{Begun, request_key},
 };
 use crate::segment::Segmenter;
@@ -152,7 +152,7 @@ impl Conversation {
         };
         if stop == Stop::Refusal {
             match &mut self.tentative {
-                Some(tentative) => REFUSED.clone_into(&mut tentative.words),
+                Some(tentative) => tentative.words = refused(&tentative.words),
                 None => self.history.redact_newest_caller(),
             }
             return self.fail("the model refused to answer");
@@ -245,12 +245,26 @@ impl Conversation {
             let slot = reply.and_then(|reply| reply.slots().get_mut(index));
             match slot {
                 Some(slot) if matches!(slot.progress, Progress::Running) => {
+                    let call = slot.call.clone();
+                    let is_done = !result.is_error;
                     slot.progress = Progress::Back(result);
+                    if is_done && self.effect(&call) == Some(Effect::Language) {
+                        self.switch_language(generation.epoch, &call);
+                    }
                 }
                 _ => return self.refuse_effect("tool_result"),
             }
         }
         self.end_round_if_complete();
+    }
+
+    /// The model goes on in the language that it called for.
+    fn switch_language(&mut self, epoch: i64, call: &ToolCall) {
+        let tag = call.arguments.as_ref().and_then(|arguments| arguments.get("language")?.as_str());
+        if let Some(tag) = tag.filter(|tag| *tag != self.language) {
+            tag.clone_into(&mut self.language);
+            self.outputs.push_back(Output::Language { epoch, tag: tag.to_owned() });
+        }
     }
 
     pub(super) fn end_round_if_complete(&mut self) {

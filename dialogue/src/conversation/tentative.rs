@@ -11,6 +11,8 @@ pub(super) struct Tentative {
     /// The open reply to the turn before, which may still be heard.
     pub(super) under: Option<Reply>,
     pub(super) words: String,
+    /// The language to answer them in.
+    pub(super) language: String,
     pub(super) rounds: Vec<ToolRound>,
 }
 
@@ -33,21 +35,22 @@ impl Conversation {
     }
 
     /// Like any newer turn it stops a reply that is still being made, which may yet be heard as far as it came.
-    pub(super) fn begin_tentative(&mut self, words: &str) {
+    pub(super) fn begin_tentative(&mut self, words: String, language: String) {
         let mut under = self.reply.take();
         if let Some(reply) = under.as_mut().filter(|reply| reply.is_running()) {
             self.break_off(reply);
         }
-        self.tentative = Some(Tentative { under, words: words.to_owned(), rounds: Vec::new() });
+        self.tentative = Some(Tentative { under, words, language, rounds: Vec::new() });
     }
 
     pub(super) fn confirm(&mut self, epoch: i64) {
         if self.tentative_epoch() != Some(epoch) {
             return self.refuse("confirm");
         }
-        let Some(Tentative { under, words, rounds }) = self.tentative.take() else { return };
+        let Some(Tentative { under, words, language, rounds }) = self.tentative.take() else { return };
         let reply = std::mem::replace(&mut self.reply, under);
         self.begin_turn(epoch, &words);
+        self.language = language;
         rounds.into_iter().for_each(|round| self.history.push_round(round));
         self.reply = reply;
         self.outputs.push_back(Output::Confirmed { epoch });

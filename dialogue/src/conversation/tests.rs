@@ -1,4 +1,5 @@
 mod equality;
+mod language;
 mod tentative;
 mod writes;
 
@@ -27,11 +28,16 @@ impl Bench {
     }
 
     fn turn(&mut self, epoch: i64, text: &str) -> Vec<String> {
-        self.take(Input::UserTurn { epoch, text: text.to_owned(), tentative: false })
+        self.turn_in("", epoch, text)
+    }
+
+    fn turn_in(&mut self, language: &str, epoch: i64, text: &str) -> Vec<String> {
+        let (text, language) = (text.to_owned(), language.to_owned());
+        self.take(Input::UserTurn { epoch, text, language, tentative: false })
     }
 
     fn tentative(&mut self, epoch: i64, text: &str) -> Vec<String> {
-        self.take(Input::UserTurn { epoch, text: text.to_owned(), tentative: true })
+        self.take(Input::UserTurn { epoch, text: text.to_owned(), language: String::new(), tentative: true })
     }
 
     fn confirm(&mut self, epoch: i64) -> Vec<String> {
@@ -103,6 +109,7 @@ fn line(output: Output) -> String {
         Output::Abort { epoch } => format!("abort {epoch}"),
         Output::RunTool { index, call, .. } => format!("run {index} {}", call.name),
         Output::FirstToken { epoch, delay } => format!("first {epoch} {}ms", delay.as_millis()),
+        Output::Language { epoch, tag } => format!("speak {epoch} {tag}"),
         Output::Segment { epoch, index, text } => format!("say {epoch}.{index} {text:?}"),
         Output::ReplyDone { epoch, last_call } => format!("done {epoch} end={}", last_call.is_some()),
         Output::ReplyFailed { epoch, failure } => format!("failed {epoch} {}", failure.detail),
@@ -171,11 +178,17 @@ fn stale_epochs_are_refused() {
 fn epochs_below_the_resume_position_are_refused() {
     let mut conversation = Conversation::new(BTreeMap::new(), 7);
     let now = mesh::clock::now();
-    conversation.handle(Input::UserTurn { epoch: 6, text: "old".into(), tentative: false }, now);
+    conversation.handle(
+        Input::UserTurn { epoch: 6, text: "old".into(), language: String::new(), tentative: false },
+        now,
+    );
     assert_eq!(conversation.poll().map(line), Some("refused user_turn".to_owned()));
     conversation.handle(Input::Heard { epoch: 7, text: "Where were we?".into(), interrupted: false }, now);
     assert!(conversation.poll().is_none());
-    conversation.handle(Input::UserTurn { epoch: 8, text: "new".into(), tentative: false }, now);
+    conversation.handle(
+        Input::UserTurn { epoch: 8, text: "new".into(), language: String::new(), tentative: false },
+        now,
+    );
     assert_eq!(conversation.poll().map(line), Some("generate 8.0".to_owned()));
 }
 
@@ -331,7 +344,12 @@ fn arbitrary((kind, epoch, round, index, flag): (u8, i64, u32, usize, bool)) -> 
         arguments: flag.then(Map::new),
     };
     match kind {
-        0 | 1 => Input::UserTurn { epoch, text: format!("turn {epoch}"), tentative: kind == 1 && flag },
+        0 | 1 => Input::UserTurn {
+            epoch,
+            text: format!("turn {epoch}"),
+            language: String::new(),
+            tentative: kind == 1 && flag,
+        },
         2 => Input::Heard {
             epoch,
             text: ["", "One word", "One two three four"][index].into(),

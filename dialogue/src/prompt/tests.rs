@@ -27,12 +27,12 @@ fn conversation(steps: usize) -> Conversation {
     let result = ToolResult { text: "Rye costs three.".into(), is_error: false };
     let inputs = [
         Input::Heard { epoch: 0, text: "Hello!".into(), interrupted: false },
-        Input::UserTurn { epoch: 1, text: "Have you rye?".into(), tentative: false },
+        Input::UserTurn { epoch: 1, text: "Have you rye?".into(), language: String::new(), tentative: false },
         Input::Text(generation, "Let me look.".into()),
         Input::Finished(generation, Stop::ToolUse, vec![call]),
         Input::ToolDone(generation, 0, result),
         Input::Heard { epoch: 1, text: "Let me look. It costs".into(), interrupted: true },
-        Input::UserTurn { epoch: 2, text: "How much?".into(), tentative: false },
+        Input::UserTurn { epoch: 2, text: "How much?".into(), language: String::new(), tentative: false },
     ];
     for input in inputs.into_iter().take(steps) {
         conversation.handle(input, mesh::clock::now());

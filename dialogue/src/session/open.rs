@@ -1,6 +1,6 @@
 //! The first message of a stream to everything that its session needs.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use mesh::{Pii, ServiceError, auth::Caller};
 use proto::{
@@ -25,13 +25,20 @@ pub(super) struct Setup {
     pub(super) key: Pii<String>,
     pub(super) profile: Profile,
     pub(super) toolbox: Toolbox,
-    pub(super) apology: String,
+    apology: String,
+    /// Those of the agent's languages, by their tags.
+    apologies: BTreeMap<String, String>,
     /// Older epochs are stale.
     pub(super) epoch_min: i64,
     resumes: bool,
 }
 
 impl Setup {
+    /// What is said in this language when a reply breaks off.
+    pub(super) fn apology(&self, language: &str) -> String {
+        self.apologies.get(language).unwrap_or(&self.apology).clone()
+    }
+
     /// The answer to the first message.
     pub(super) fn started(&self) -> ConversationStarted {
         let resume = self.resumes.then_some(ResumePosition {
@@ -69,7 +76,9 @@ pub(super) async fn open(
     let tenant = format!("tenants/{tenant}");
     let agent = shared.directory.agent(&call.agent, call.agent_version);
     let (agent, key) = tokio::try_join!(agent, shared.directory.key(&tenant, VENDOR))?;
-    let toolbox = Toolbox::new(&agent.tools, &agent.transfers, &tenant, &shared.retrieval, &shared.tools);
+    let languages: Vec<_> = agent.languages.iter().map(|language| language.language.clone()).collect();
+    let toolbox =
+        Toolbox::new(&agent.tools, &languages, &agent.transfers, &tenant, &shared.retrieval, &shared.tools);
     Ok(Setup {
         call_id,
         model: model(&shared.config, &agent)?,
@@ -77,6 +86,12 @@ pub(super) async fn open(
         profile: profile(&shared.config, &agent, &toolbox),
         toolbox,
         apology: if agent.apology.is_empty() { APOLOGY.to_owned() } else { agent.apology.clone() },
+        apologies: agent
+            .languages
+            .iter()
+            .filter(|language| !language.apology.is_empty())
+            .map(|language| (language.language.clone(), language.apology.clone()))
+            .collect(),
         epoch_min: resume.as_ref().map_or(0, |resume| resume.epoch.max(0)),
         resumes: resume.is_some(),
     })

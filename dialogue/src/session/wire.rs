@@ -5,8 +5,8 @@ use std::time::Duration;
 use mesh::ServiceError;
 use proto::{
     dialogue::v1::{
-        ConverseRequest, FirstToken, ReplyDone, ReplyFailed, Segment, converse_request::Event as Request,
-        converse_response::Event as Response,
+        ConverseRequest, FirstToken, LanguageSwitch, ReplyDone, ReplyFailed, Segment,
+        converse_request::Event as Request, converse_response::Event as Response,
     },
     types::v1::{CarrierAction, CarrierOutcome, ErrorReason},
 };
@@ -38,7 +38,7 @@ pub(super) fn step(message: ConverseRequest) -> Result<Step, ServiceError> {
                 return Err(ServiceError::invalid_field("user_turn.text", "must not be empty"));
             }
             let text = limited("user_turn.text", turn.text)?;
-            Step::Input(Input::UserTurn { epoch, text, tentative: turn.tentative })
+            Step::Input(Input::UserTurn { epoch, text, language: turn.language, tentative: turn.tentative })
         }
         Request::Heard(heard) => {
             let text = limited("heard.text", heard.text)?;
@@ -78,6 +78,10 @@ fn limited(field: &str, text: String) -> Result<String, ServiceError> {
 
 pub(super) fn first_token(delay: Duration) -> Response {
     Response::FirstToken(FirstToken { delay: Some(proto::to_wire(delay)) })
+}
+
+pub(super) fn language(tag: String) -> Response {
+    Response::LanguageSwitch(LanguageSwitch { language: tag })
 }
 
 pub(super) fn segment(index: i32, text: String) -> Response {

@@ -3,6 +3,7 @@
 mod end_call;
 mod search_knowledge;
 mod send_digits;
+mod switch_language;
 mod transfer_call;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -18,6 +19,7 @@ use serde_json::{Map, Value};
 pub use end_call::EndCall;
 pub use search_knowledge::SearchKnowledge;
 pub use send_digits::SendDigits;
+pub use switch_language::SwitchLanguage;
 pub use transfer_call::TransferCall;
 
 use crate::{
@@ -48,19 +50,21 @@ pub trait Tool: Send + Sync + 'static {
 pub struct Toolbox(BTreeMap<&'static str, Arc<dyn Tool>>);
 
 impl Toolbox {
-    /// Those that an agent names, of the built-in tools and `more`; `transfers` is whom it may put a call through to. A name that is none is passed over: the agent may be
-    /// newer than this node.
+    /// Those that an agent with these languages names, of the built-in tools and `more`; `transfers` is whom it may put a call
+    /// through to. A name that is none is passed over: the agent may be newer than this node.
     pub fn new(
         names: &[String],
+        languages: &[String],
         transfers: &[TransferTarget],
         tenant: &str,
         retrieval: &RetrievalServiceClient<Hop>,
         more: &[Arc<dyn Tool>],
     ) -> Self {
-        let built_in: [Arc<dyn Tool>; 4] = [
+        let built_in: [Arc<dyn Tool>; 5] = [
             Arc::new(EndCall),
             Arc::new(SearchKnowledge::new(tenant, retrieval.clone())),
             Arc::new(SendDigits),
+            Arc::new(SwitchLanguage::new(languages)),
             Arc::new(TransferCall::new(transfers)),
         ];
         let tools =

@@ -18,10 +18,29 @@ const CLEAR_PERCENT_MIN: usize = 75;
 /// The same of a turn that leans.
 const LEANING_PERCENT_MIN: usize = 60;
 
+/// What words say about the language that they are in.
+struct Votes {
+    best: usize,
+    /// Words that speak for it.
+    count: usize,
+    /// Words that speak for any.
+    total: usize,
+}
+
+impl Votes {
+    fn lean(&self) -> bool {
+        self.count >= LEANING_WORDS_MIN && self.count * 100 >= self.total * LEANING_PERCENT_MIN
+    }
+
+    fn are_clear(&self) -> bool {
+        self.count >= CLEAR_WORDS_MIN && self.count * 100 >= self.total * CLEAR_PERCENT_MIN
+    }
+}
+
 /// Follows the caller from language to language.
 #[derive(Debug, Clone)]
 pub struct Follower {
-    /// BCP 47 tags, the agent's own first.
+    /// BCP 47 tags; there is at least one.
     languages: Vec<String>,
     current: usize,
     /// What the last turn that said anything about it leaned to.
@@ -29,42 +48,50 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Begins in the first of an agent's languages, `en-IN`; there must be one.
-    pub fn new(first: &str, others: &[String]) -> Self {
-        let languages = std::iter::once(first.to_owned()).chain(others.iter().cloned()).collect();
+    /// Begins in the first of an agent's languages, BCP 47 tags such as `en-IN`, of which there must be one.
+    pub fn new(languages: Vec<String>) -> Self {
         Self { languages, current: 0, leaning: None }
     }
 
-    /// The language that is spoken now.
-    pub fn current(&self) -> &str {
-        &self.languages[self.current]
+    /// The place of the language that is spoken now among the agent's.
+    pub fn current(&self) -> usize {
+        self.current
     }
 
-    /// Takes a turn of the caller. The language to go on in, if it is another one.
-    pub fn turn(&mut self, text: &str) -> Option<&str> {
-        // Who listens in Hindi may well speak English.
-        if is_backchannel(text, "hi", &[]) {
-            return None;
-        }
-        let words = words_of(text);
+    /// Takes a turn of the caller. The place of the language to go on in, if it is another one.
+    pub fn turn(&mut self, text: &str) -> Option<usize> {
+        let words = self.telling(text)?;
         let next = self.asked_for(&words).or_else(|| self.spoken(&words))?;
         self.go_to(next)
     }
 
-    /// Somebody else has decided, such as the model. The language to go on in; `None` if it is spoken already or is none
-    /// of the agent's.
-    pub fn switch(&mut self, language: &str) -> Option<&str> {
+    /// The other language that this may be in, which is part of a turn or all of it.
+    pub fn suspects(&self, text: &str) -> Option<usize> {
+        let words = self.telling(text)?;
+        let leaning = || self.votes(&words).filter(Votes::lean).map(|votes| votes.best);
+        self.asked_for(&words).or_else(leaning).filter(|other| *other != self.current)
+    }
+
+    /// Somebody else has decided, such as the model. The place of the language to go on in; `None` if it is spoken already
+    /// or is none of the agent's.
+    pub fn switch(&mut self, language: &str) -> Option<usize> {
         let wanted = primary(language);
         let next = self.languages.iter().position(|known| primary(known) == wanted)?;
         self.go_to(next)
     }
 
-    fn go_to(&mut self, next: usize) -> Option<&str> {
+    fn go_to(&mut self, next: usize) -> Option<usize> {
         if next == self.current {
             return None;
         }
         (self.current, self.leaning) = (next, None);
-        Some(&self.languages[next])
+        Some(next)
+    }
+
+    /// The words of a text, if there is anything to be told from it.
+    fn telling(&self, text: &str) -> Option<Vec<String>> {
+        // Who listens in Hindi may well speak English.
+        (self.languages.len() > 1 && !is_backchannel(text, "hi", &[])).then(|| words_of(text))
     }
 
     /// The other language that the caller asks for by its name.
@@ -81,23 +108,24 @@ impl Follower {
 
     /// The other language that the turn is in, or that it and the one before lean to.
     fn spoken(&mut self, words: &[String]) -> Option<usize> {
+        let votes = self.votes(words)?;
+        if votes.best == self.current || !votes.lean() {
+            self.leaning = None;
+            return None;
+        }
+        let leaned = self.leaning.replace(votes.best) == Some(votes.best);
+        (leaned || votes.are_clear()).then_some(votes.best)
+    }
+
+    /// What the words say; `None` if nothing.
+    fn votes(&self, words: &[String]) -> Option<Votes> {
         let mut votes = vec![0_usize; self.languages.len()];
         for at in words.iter().filter_map(|word| self.vote(word)) {
             votes[at] += 1;
         }
-        let total: usize = votes.iter().sum();
-        let (best, count) =
-            votes.into_iter().enumerate().max_by_key(|(at, count)| (*count, *at == self.current))?;
-        if count == 0 {
-            return None;
-        }
-        let is = |words_min, percent_min| count >= words_min && count * 100 >= total * percent_min;
-        if best == self.current || !is(LEANING_WORDS_MIN, LEANING_PERCENT_MIN) {
-            self.leaning = None;
-            return None;
-        }
-        let leaned = self.leaning.replace(best) == Some(best);
-        (leaned || is(CLEAR_WORDS_MIN, CLEAR_PERCENT_MIN)).then_some(best)
+        let total = votes.iter().sum();
+        let most = votes.into_iter().enumerate().max_by_key(|(at, count)| (*count, *at == self.current));
+        most.filter(|(_, count)| *count > 0).map(|(best, count)| Votes { best, count, total })
     }
 
     /// Which language a word speaks for.

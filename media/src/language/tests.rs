@@ -49,10 +49,17 @@ const MUST_NOT: [(&str, &str); 20] = [
     ("ta-IN", "எனக்கு ஒரு deluxe room வேண்டும், with breakfast."),
 ];
 
+const ALL: [&str; 3] = ["en-IN", "hi-IN", "ta-IN"];
+
+/// A follower that is in this language.
 fn at(language: &str) -> Follower {
-    let others = ["en-IN", "hi-IN", "ta-IN"].map(str::to_owned);
-    let others: Vec<_> = others.into_iter().filter(|other| other != language).collect();
-    Follower::new(language, &others)
+    let mut follower = Follower::new(ALL.map(str::to_owned).into());
+    follower.switch(language);
+    follower
+}
+
+fn turn(follower: &mut Follower, text: &str) -> Option<&'static str> {
+    follower.turn(text).map(|at| ALL[at])
 }
 
 #[test]
@@ -61,10 +68,11 @@ fn what_must_switch_does_and_what_must_not_does_not() {
     let tried = MUST.iter().map(|(from, text, to)| (from, text, Some(*to)));
     for (from, text, wanted) in tried.chain(MUST_NOT.iter().map(|(from, text)| (from, text, None))) {
         let mut follower = at(from);
-        let got = follower.turn(text).map(str::to_owned);
-        println!("{from} -> {:<6} {text}", got.as_deref().unwrap_or("stays"));
-        if got.as_deref() != wanted {
-            wrong.push((from, text, got));
+        let suspected = follower.suspects(text).map(|at| ALL[at]);
+        let got = turn(&mut follower, text);
+        println!("{from} -> {:<6} {text}", got.unwrap_or("stays"));
+        if got != wanted || (got.is_some() && suspected != got) {
+            wrong.push((from, text, got, suspected));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -73,45 +81,45 @@ fn what_must_switch_does_and_what_must_not_does_not() {
 #[test]
 fn two_turns_that_lean_the_same_way_switch_and_one_between_them_that_does_not_resets() {
     let mut follower = at("en-IN");
-    assert_eq!(follower.turn("कितना किराया"), None);
+    assert_eq!(turn(&mut follower, "कितना किराया"), None);
     for tells_nothing in ["Hmm, 42.", "ठीक है", "Deluxe room."] {
-        assert_eq!(follower.turn(tells_nothing), None);
+        assert_eq!(turn(&mut follower, tells_nothing), None);
     }
-    assert_eq!(follower.turn("पार्किंग कहाँ"), Some("hi-IN"));
+    assert_eq!(turn(&mut follower, "पार्किंग कहाँ"), Some("hi-IN"));
     let mut follower = at("en-IN");
-    assert_eq!(follower.turn("कितना किराया"), None);
-    assert_eq!(follower.turn("How much is it?"), None);
-    assert_eq!(follower.turn("कितना किराया"), None);
-    assert_eq!(follower.current(), "en-IN");
+    assert_eq!(turn(&mut follower, "कितना किराया"), None);
+    assert_eq!(turn(&mut follower, "How much is it?"), None);
+    assert_eq!(turn(&mut follower, "कितना किराया"), None);
+    assert_eq!(ALL[follower.current()], "en-IN");
 }
 
 #[test]
 fn english_in_hindi_letters_takes_two_turns_since_any_other_word_may_be_hindi() {
     let mut follower = at("hi-IN");
-    assert_eq!(follower.turn("आई वांट टू बुक द रूम फॉर टुमॉरो"), None);
-    assert_eq!(follower.turn("व्हाट इज द प्राइस"), Some("en-IN"));
+    assert_eq!(turn(&mut follower, "आई वांट टू बुक द रूम फॉर टुमॉरो"), None);
+    assert_eq!(turn(&mut follower, "व्हाट इज द प्राइस"), Some("en-IN"));
 }
 
 #[test]
 fn languages_that_share_a_script_are_not_told_apart_by_it() {
-    let mut follower = Follower::new("mr-IN", &["hi-IN".into()]);
+    let mut follower = Follower::new(vec!["mr-IN".into(), "hi-IN".into()]);
     assert_eq!(follower.turn("मला उद्या एक खोली हवी आहे."), None);
-    assert_eq!(follower.turn("हिंदी में बात कीजिए"), Some("hi-IN"));
+    assert_eq!(follower.turn("हिंदी में बात कीजिए"), Some(1));
 }
 
 #[test]
 fn who_decides_for_the_caller_is_obeyed_if_the_agent_has_the_language() {
     let mut follower = at("en-IN");
-    assert_eq!(follower.switch("hi"), Some("hi-IN"));
+    assert_eq!(follower.switch("hi"), Some(1));
     assert_eq!(follower.switch("hi-IN"), None);
     assert_eq!(follower.switch("fr"), None);
-    assert_eq!(follower.current(), "hi-IN");
+    assert_eq!(follower.current(), 1);
 }
 
 proptest! {
     #[test]
     fn an_agent_of_one_language_never_leaves_it(text in "\\PC{0,80}") {
-        let mut follower = Follower::new("en-IN", &[]);
+        let mut follower = Follower::new(vec!["en-IN".into()]);
         prop_assert_eq!(follower.turn(&text), None);
     }
 }

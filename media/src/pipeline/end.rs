@@ -47,7 +47,7 @@ impl Pipeline {
     pub(super) fn stalled(&mut self, now: Instant) {
         // A take that is closed has given all its audio: what is missing is text.
         let vendor = match &self.reply {
-            Some(reply) if reply.take_open => self.tts_vendor.name(),
+            Some(reply) if reply.take_open => self.languages.tts_vendor().name(),
             _ => "anthropic",
         };
         self.vendor_fault(vendor, "no progress within the deadline".to_owned(), now);

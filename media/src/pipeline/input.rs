@@ -86,7 +86,9 @@ pub enum Input {
     /// The transcriber is gone for good.
     SttUnavailable(String),
     /// A phrase is there. The greeting is said at once, unless the caller has taken the floor.
-    Phrase(Purpose, Arc<Phrase>),
+    ///
+    /// The number is the place of its language among the agent's.
+    Phrase(usize, Purpose, Arc<Phrase>),
     /// A piece of the reply.
     Segment {
         /// Whose.
@@ -111,6 +113,13 @@ pub enum Input {
         detail: String,
         /// Hang up after it.
         fatal: bool,
+    },
+    /// The model goes on in another language.
+    Language {
+        /// Whose.
+        epoch: i64,
+        /// BCP 47.
+        tag: String,
     },
     /// The model's first token came.
     FirstToken {

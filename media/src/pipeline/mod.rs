@@ -6,6 +6,7 @@
 
 mod end;
 mod input;
+mod language;
 mod output;
 mod sound;
 mod speech;
@@ -22,18 +23,19 @@ use proto::types::v1::{
 };
 
 pub use input::{Input, Phrase, Purpose, Then};
+pub use language::Language;
 pub use output::Output;
 
 use crate::{
     audio::Format,
     latency::Stamps,
     playout::{self, Cut, Kind, Playout},
-    stt,
-    tts::{self, Take},
+    tts::Take,
     turn::{self, Agent, NOISE_AFTER, Turn, TurnTaker},
     vad::Edge,
 };
 use end::Ending;
+use language::Languages;
 use sound::Ear;
 pub use wait::Lines;
 use wait::Waits;
@@ -54,7 +56,7 @@ const RETAKES_MAX: u32 = 3;
 const RETAKE_WAIT: Duration = Duration::from_millis(300);
 
 /// The settings of an agent that this core needs.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// The format of both directions.
     pub format: Format,
@@ -68,12 +70,25 @@ pub struct Config {
     pub dtmf_timeout: Duration,
     /// The key that ends an entry.
     pub dtmf_terminator: Option<char>,
-    /// Who listens, for reports of its faults.
-    pub stt_vendor: stt::Vendor,
-    /// Who speaks, likewise.
-    pub tts_vendor: tts::Vendor,
+    /// The agent's languages, of which there is at least one; the call begins in the first.
+    pub languages: Vec<Language>,
     /// The lines that are said without asking the model.
     pub lines: Lines,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            format: Format::default(),
+            turn: turn::Config::default(),
+            idle_timeout: None,
+            duration_max: None,
+            dtmf_timeout: Duration::ZERO,
+            dtmf_terminator: None,
+            languages: vec![Language { tag: turn::Config::default().language, ..Language::default() }],
+            lines: Lines::default(),
+        }
+    }
 }
 
 /// The reply that is being made or spoken.
@@ -82,6 +97,14 @@ struct Reply {
     epoch: i64,
     /// The words it answers, while they are not certain.
     tentative: Option<String>,
+    /// The place of the language that the segments that come are in.
+    language: usize,
+    /// The place of the language that the present take speaks.
+    take_language: usize,
+    /// The present take was told its end because the language changed.
+    take_is_last: bool,
+    /// Text in the next language, until that take is complete.
+    next_text: String,
     take: u32,
     /// The present take still accepts text.
     take_open: bool,
@@ -116,8 +139,7 @@ pub struct Pipeline {
     origin: Instant,
     /// When offset zero of the caller's audio was spoken, as the least delayed frame so far tells.
     audio_origin: Option<Instant>,
-    stt_vendor: stt::Vendor,
-    tts_vendor: tts::Vendor,
+    languages: Languages,
     turn: TurnTaker,
     playout: Playout,
     ear: Ear,
@@ -127,7 +149,8 @@ pub struct Pipeline {
     taken: Option<Taken>,
     /// The greeting, until it is said or a turn makes it pointless.
     greeting: Option<Arc<Phrase>>,
-    phrases: Vec<(Purpose, Arc<Phrase>)>,
+    /// Each with the place of its language.
+    phrases: Vec<(usize, Purpose, Arc<Phrase>)>,
     /// Epochs of lines that are being said, or will be, and finish.
     uninterruptible: Vec<i64>,
     /// The call had a media stream before, whose conversation is gone.
@@ -142,8 +165,7 @@ impl Pipeline {
         Self {
             origin: now,
             audio_origin: None,
-            stt_vendor: config.stt_vendor,
-            tts_vendor: config.tts_vendor,
+            languages: Languages::new(&config.languages),
             turn: TurnTaker::new(config.turn.clone()),
             playout: Playout::new(config.format),
             ear: Ear::new(config.format),
@@ -177,6 +199,7 @@ impl Pipeline {
         if self.is_away() && !input.counts_while_away() {
             return;
         }
+        self.suspect(&input);
         match input {
             Input::Speech(Edge::SpeechStarted { at_ms }) => {
                 let offset = Duration::from_millis(at_ms);
@@ -202,19 +225,19 @@ impl Pipeline {
             Input::TurnResumed => self.turn.handle(turn::Input::VendorTurnResumed, now),
             Input::Key(key) => self.key(key, now),
             Input::SttLost(detail) => {
-                self.vendor_fault(self.stt_vendor.name(), detail, now);
+                self.vendor_fault(self.languages.stt_vendor().name(), detail, now);
                 let patience = self.patience();
                 self.turn.handle(turn::Input::TranscriberLost { patience }, now);
             }
             Input::SttCaughtUp => self.turn.handle(turn::Input::TranscriberCaughtUp, now),
             Input::SttUnavailable(detail) => {
-                self.fail(self.stt_vendor.name(), detail, EndReason::SttFailed, now)
+                self.fail(self.languages.stt_vendor().name(), detail, EndReason::SttFailed, now)
             }
             Input::DialogueUnavailable(detail) => self.fail("dialogue", detail, EndReason::LlmFailed, now),
             Input::TtsUnavailable(detail) => {
-                self.fail(self.tts_vendor.name(), detail, EndReason::TtsFailed, now)
+                self.fail(self.languages.tts_vendor().name(), detail, EndReason::TtsFailed, now)
             }
-            Input::Phrase(purpose, phrase) => self.keep_phrase(purpose, phrase, now),
+            Input::Phrase(language, purpose, phrase) => self.keep_phrase(language, purpose, phrase, now),
             Input::MarkReached(name) => self.playout.mark_reached(&name, now),
             Input::MarkCleared(name) => self.cleared_by_carrier(&name, now),
             Input::Returned(outcome) => self.come_back(outcome, now),
@@ -306,7 +329,10 @@ impl Pipeline {
             turn::Output::Finalize => self.outputs.push_back(Output::Finalize),
             turn::Output::LikelyEndOfTurn { text } => self.likely(text, now),
             turn::Output::TurnResumed => self.discard_tentative(now),
-            turn::Output::EndOfTurn(turn) => self.end_of_turn(turn, now),
+            turn::Output::EndOfTurn(turn) => {
+                self.follow(&turn.text, now);
+                self.end_of_turn(turn, now);
+            }
             turn::Output::BargeIn { onset } => self.barge_in(onset, now),
             turn::Output::BargeInConfirmed => self.confirm_barge_in(now),
             turn::Output::FalseBargeIn => self.resume(now),
@@ -359,8 +385,14 @@ impl Pipeline {
             return;
         }
         self.epoch += 1;
-        self.outputs.push_back(Output::UserTurn { epoch: self.epoch, text: text.clone(), tentative: true });
-        self.reply = Some(Reply::new(self.epoch, Some(text), now));
+        let language = self.languages.would_answer(&text);
+        self.outputs.push_back(Output::UserTurn {
+            epoch: self.epoch,
+            text: text.clone(),
+            language,
+            tentative: true,
+        });
+        self.reply = Some(Reply::new(self.epoch, Some(text), language, now));
     }
 
     fn discard_tentative(&mut self, now: Instant) {
@@ -391,9 +423,9 @@ impl Pipeline {
                 self.discard_reply(now);
             }
             self.epoch += 1;
-            let text = turn.text.clone();
-            self.outputs.push_back(Output::UserTurn { epoch: self.epoch, text, tentative: false });
-            self.reply = Some(Reply::new(self.epoch, None, now));
+            let (text, language) = (turn.text.clone(), self.languages.current());
+            self.outputs.push_back(Output::UserTurn { epoch: self.epoch, text, language, tentative: false });
+            self.reply = Some(Reply::new(self.epoch, None, language, now));
         } else if let Some(reply) = &self.reply {
             self.outputs.push_back(Output::Confirm { epoch: reply.epoch });
         }
@@ -562,10 +594,10 @@ impl Pipeline {
 
     /// Keeps a phrase for when it is needed. A conversation that was lost with its node cannot go on: the caller is told
     /// so as soon as there are words for it.
-    fn keep_phrase(&mut self, purpose: Purpose, phrase: Arc<Phrase>, now: Instant) {
+    fn keep_phrase(&mut self, language: usize, purpose: Purpose, phrase: Arc<Phrase>, now: Instant) {
         match purpose {
             Purpose::Greeting => self.greeting = Some(phrase),
-            _ => self.phrases.push((purpose, phrase)),
+            _ => self.phrases.push((language, purpose, phrase)),
         }
         if self.lost && purpose == Purpose::Apology {
             let detail = "the conversation was lost with its stream".to_owned();
@@ -623,8 +655,13 @@ impl Pipeline {
         self.playout.say(epoch, kind, &phrase.text, &phrase.words, &phrase.audio, now);
     }
 
+    /// The phrase in the language that is spoken. An apology in another one is better than none.
     fn phrase(&self, wanted: Purpose) -> Option<Arc<Phrase>> {
-        self.phrases.iter().find(|(purpose, _)| *purpose == wanted).map(|(_, phrase)| phrase.clone())
+        let mut found = self.phrases.iter().filter(|(_, purpose, _)| *purpose == wanted);
+        let is_spoken =
+            |(language, ..): &&(usize, Purpose, Arc<Phrase>)| *language == self.languages.current();
+        let any = found.clone().next().filter(|_| wanted == Purpose::Apology);
+        found.find(is_spoken).or(any).map(|(.., phrase)| phrase.clone())
     }
 
     fn stall(&self) -> Duration {
@@ -661,10 +698,14 @@ impl Pipeline {
 }
 
 impl Reply {
-    fn new(epoch: i64, tentative: Option<String>, now: Instant) -> Self {
+    fn new(epoch: i64, tentative: Option<String>, language: usize, now: Instant) -> Self {
         Self {
             epoch,
             tentative,
+            language,
+            take_language: language,
+            take_is_last: false,
+            next_text: String::new(),
             take: 0,
             take_open: false,
             has_text: false,

@@ -50,6 +50,21 @@ pub enum Output {
     },
     /// Ask the transcriber for what it has.
     Finalize,
+    /// Words suggest that this language of the agent's may be spoken next: be ready to synthesise in it.
+    Prepare {
+        /// Its place.
+        language: usize,
+    },
+    /// The caller speaks this language of the agent's from here on.
+    Listen {
+        /// Its place.
+        language: usize,
+    },
+    /// Synthesise in this language of the agent's from the next take on.
+    Voice {
+        /// Its place.
+        language: usize,
+    },
     /// Synthesise this.
     Speak {
         /// In this take.
@@ -73,6 +88,8 @@ pub enum Output {
         epoch: i64,
         /// What the caller said.
         text: String,
+        /// The place of the language to answer in.
+        language: usize,
         /// The turn is likely over, not certainly.
         tentative: bool,
     },

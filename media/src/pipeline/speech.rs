@@ -29,6 +29,7 @@ impl Pipeline {
                 self.segment(apology, now);
                 self.text_done(now);
             }
+            Input::Language { epoch, tag } if self.is_current(epoch) => self.switch(&tag, now),
             Input::FirstToken { epoch } => {
                 if let Some(stamps) = self.stamps(epoch) {
                     stamps.first_token.get_or_insert(now);
@@ -66,9 +67,14 @@ impl Pipeline {
             return;
         }
         let epoch = reply.epoch;
+        if reply.take_open && reply.take_is_last {
+            reply.next_text.push_str(&text);
+            return;
+        }
         if !reply.has_text {
             reply.has_text = true;
             reply.take_open = true;
+            reply.take_language = reply.language;
             self.playout.begin(epoch, Kind::Reply);
             if reply.tentative.is_some() {
                 self.playout.hold(epoch);
@@ -77,13 +83,16 @@ impl Pipeline {
                 stamps.first_segment = Some(now);
             }
         } else if !reply.take_open {
-            // The vendor ended the take while the model was thinking: the reply goes on in a new one.
+            // The vendor ended the take while the model was thinking, or the language has changed: the reply goes on in a
+            // new one.
             reply.take += 1;
             reply.take_open = true;
+            (reply.take_language, reply.take_is_last) = (reply.language, false);
             self.playout.next_take(epoch);
         }
-        let take = reply.current();
+        let (take, language) = (reply.current(), reply.take_language);
         self.playout.text(epoch, &text);
+        self.speak_in(language);
         self.outputs.push_back(Output::Speak { take, text });
         self.progress(epoch, now);
     }
@@ -96,7 +105,9 @@ impl Pipeline {
         }
         let (epoch, take) = (reply.epoch, reply.current());
         if reply.take_open {
-            self.outputs.push_back(Output::SpeakEnd { take });
+            if !reply.take_is_last {
+                self.outputs.push_back(Output::SpeakEnd { take });
+            }
             return;
         }
         reply.stall_at = None;
@@ -109,6 +120,9 @@ impl Pipeline {
     fn take_done(&mut self, epoch: i64, now: Instant) {
         let Some(reply) = &mut self.reply else { return };
         reply.take_open = false;
+        if !reply.next_text.is_empty() {
+            return self.speak_next_language(now);
+        }
         if reply.text_done && !self.playout.has_audio(epoch) {
             // Words without a sound were not said.
             return self.take_lost("the vendor gave no audio".to_owned(), now);
@@ -120,17 +134,27 @@ impl Pipeline {
         }
     }
 
+    /// The take in the language before is complete.
+    fn speak_next_language(&mut self, now: Instant) {
+        let Some(reply) = &mut self.reply else { return };
+        let (text, text_done) = (std::mem::take(&mut reply.next_text), reply.text_done);
+        self.segment(text, now);
+        if text_done {
+            self.text_done(now);
+        }
+    }
+
     fn take_lost(&mut self, detail: String, now: Instant) {
         let Some(reply) = &mut self.reply else { return };
         reply.retakes += 1;
         if reply.retakes > RETAKES_MAX {
-            return self.fail(self.tts_vendor.name(), detail, EndReason::TtsFailed, now);
+            return self.fail(self.languages.tts_vendor().name(), detail, EndReason::TtsFailed, now);
         }
         let first = reply.retakes == 1;
         if !first {
             reply.retake_at = Some(now + RETAKE_WAIT);
         }
-        self.vendor_fault(self.tts_vendor.name(), detail, now);
+        self.vendor_fault(self.languages.tts_vendor().name(), detail, now);
         if first {
             self.retake(now);
         }
@@ -148,12 +172,13 @@ impl Pipeline {
     pub(super) fn speak_rest(&mut self, cut: Cut, now: Instant) {
         if self.reply.as_ref().is_none_or(|reply| reply.epoch != cut.epoch) {
             // A phrase: all of its text is known, and the rest is synthesised like a reply.
-            let mut reply = Reply::new(cut.epoch, None, now);
+            let mut reply = Reply::new(cut.epoch, None, self.languages.current(), now);
             (reply.has_text, reply.text_done, reply.stamps) = (true, true, None);
             self.reply = Some(reply);
         }
         let Some(reply) = &mut self.reply else { return };
-        let kept = std::mem::take(&mut reply.kept);
+        let kept = std::mem::take(&mut reply.next_text) + &std::mem::take(&mut reply.kept);
+        (reply.take_language, reply.take_is_last) = (reply.language, false);
         let rest = match (cut.rest_text.is_empty(), kept.is_empty()) {
             (false, false) => format!("{} {kept}", cut.rest_text),
             (false, true) => cut.rest_text,
@@ -168,18 +193,22 @@ impl Pipeline {
     fn speak_in_new_take(&mut self, epoch: i64, text: String, now: Instant) {
         let Some(reply) = &mut self.reply else { return };
         reply.take += 1;
-        let take = reply.current();
+        let (take, language) = (reply.current(), reply.take_language);
         if text.is_empty() {
             reply.take_open = false;
-            if reply.text_done {
+            if !reply.next_text.is_empty() {
+                self.speak_next_language(now);
+            } else if reply.text_done {
                 reply.stall_at = None;
                 self.playout.complete(epoch, now);
             }
             return;
         }
         reply.take_open = true;
+        let is_whole = reply.text_done || reply.take_is_last;
+        self.speak_in(language);
         self.outputs.push_back(Output::Speak { take, text });
-        if reply.text_done {
+        if is_whole {
             self.outputs.push_back(Output::SpeakEnd { take });
         }
         self.progress(epoch, now);

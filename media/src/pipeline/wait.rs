@@ -326,6 +326,7 @@ impl Pipeline {
         }
         // What was said beside the keys is of the same turn.
         let said = self.turn.take_words();
+        self.follow(&said, now);
         let space = if said.is_empty() { "" } else { " " };
         let text = format!("{said}{space}[pressed the keys {keys}]");
         self.end_of_turn(Turn { text, end_of_speech: now, transcript_at: None }, now);

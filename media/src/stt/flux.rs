@@ -70,7 +70,7 @@ impl Protocol for Conversation {
             .extend_pairs(format_query(settings.format))
             .extend_pairs(THRESHOLDS)
             .append_pair("tag", &settings.call_id);
-        if settings.model.ends_with("multi") {
+        if settings.model.ends_with("multi") && settings.language != "multi" {
             query.append_pair("language_hint", &socket::primary_language(&settings.language));
         }
         drop(query);

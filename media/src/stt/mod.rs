@@ -61,12 +61,19 @@ pub struct Settings {
     pub api_key: Pii<String>,
     /// The vendor's model.
     pub model: String,
-    /// BCP 47 language.
+    /// BCP 47 language, or `multi` for all that the model hears.
     pub language: String,
     /// For correlation in the vendor's logs.
     pub call_id: String,
     /// The call's format.
     pub format: Format,
+}
+
+impl Settings {
+    /// The transcriber that they name decides turns itself: it is Flux.
+    pub fn decide_turns(&self) -> bool {
+        self.vendor == Vendor::Deepgram && self.model.starts_with("flux")
+    }
 }
 
 /// What the session sends.
@@ -157,7 +164,7 @@ impl Transcriber for ByModel {
     fn open(&self, settings: Settings) -> Session {
         match settings.vendor {
             Vendor::Sarvam => sarvam::Sarvam.open(settings),
-            Vendor::Deepgram if settings.model.starts_with("flux") => flux::Flux.open(settings),
+            Vendor::Deepgram if settings.decide_turns() => flux::Flux.open(settings),
             Vendor::Deepgram => deepgram::Deepgram.open(settings),
         }
     }

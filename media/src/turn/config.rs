@@ -7,7 +7,7 @@ use proto::{from_wire, tenancy::v1::Agent};
 /// The settings of an agent; durations from the end of speech unless they say otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// BCP 47 language of the call.
+    /// BCP 47 language that the caller's words are in.
     pub language: String,
     /// The wait after words that sound finished.
     pub endpointing_delay_min: Duration,

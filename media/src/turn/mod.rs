@@ -261,6 +261,18 @@ impl TurnTaker {
         self.agent = agent;
     }
 
+    /// The language that the caller's words are in.
+    pub fn words_are_in(&mut self, language: &str) {
+        if self.config.language != language {
+            language.clone_into(&mut self.config.language);
+        }
+    }
+
+    /// Whether the transcriber that listens from now on decides turns.
+    pub fn transcriber_decides(&mut self, decides: bool) {
+        self.config.transcriber_decides = decides;
+    }
+
     /// What the caller hears us say; to tell our own words when they come back.
     pub fn spoken(&mut self, text: &str) {
         text.clone_into(&mut self.spoken);

@@ -59,7 +59,9 @@ impl TurnTaker {
         !words::is_echo_of(words, &self.spoken)
             && !words::is_backchannel(words, language, extra)
             && (is_final || !words::begins_backchannel(words, language, extra))
-            && (self.held.is_some() || !self.is_own(words) && !self.is_in_passing(words, now))
+            && (self.held.is_some()
+                || before(self.audible_at)
+                || !self.is_own(words) && !self.is_in_passing(words, now))
     }
 
     /// What ended was no attempt to speak, unless the caller had spoken before.

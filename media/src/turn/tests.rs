@@ -124,7 +124,7 @@ fn words_that_were_said_before_a_filler_are_the_callers_whatever_they_are() {
 
 #[test]
 fn words_that_are_heard_over_the_agent_and_were_said_before_are_not_said_in_passing() {
-    for (lost, outputs) in [(true, 2), (false, 0)] {
+    for lost in [true, false] {
         let mut rig = Rig::new();
         rig.at(0, Input::Sound(Sound::Voice(Strength::Weak)));
         rig.started(80, 0);
@@ -134,7 +134,7 @@ fn words_that_are_heard_over_the_agent_and_were_said_before_are_not_said_in_pass
         }
         rig.at(1300, Input::Agent(Agent::Audible));
         rig.started(1480, 1400);
-        assert_eq!(rig.words(1600, "Wednesday", 500).len(), outputs, "a barge-in that is confirmed, if lost");
+        assert_eq!(rig.words(1600, "Wednesday", 500).len(), 2, "a barge-in that is confirmed");
     }
 }
 

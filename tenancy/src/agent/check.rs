@@ -1,19 +1,22 @@
 //! CORE: reads an agent's document from a request. It is checked whole: every bad field is told, by its path and with what
 //! is allowed. What is left out is as in the agent that a laptop starts with.
 
+mod languages;
+
 use std::ops::RangeInclusive;
 
 use prost_types::Duration;
 use proto::tenancy::v1 as wire;
 
-use super::{Document, Line, Model, Phrases, Transfer, Turn, Voice};
+use super::{Document, Line, Model, Phrases, Transfer, Turn, Voice, languages::Listening};
 use crate::{ids::Number, seed, wire::Wrong};
 
 const VOICE_VENDORS: &[&str] = &["cartesia", "sarvam"];
 const LISTENING_VENDORS: &[&str] = &["deepgram", "sarvam"];
-const TOOLS: &[&str] = &["end_call", "search_knowledge", "send_digits", TRANSFER];
+const SWITCH_LANGUAGE: &str = "switch_language";
 /// Useless without somebody to transfer to.
 const TRANSFER: &str = "transfer_call";
+const TOOLS: &[&str] = &["end_call", "search_knowledge", "send_digits", SWITCH_LANGUAGE, TRANSFER];
 /// What Deepgram and Cartesia both know; a region may follow, `en-IN`.
 const LANGUAGES: &[&str] = &["de", "en", "es", "fr", "hi", "it", "ja", "nl", "pt", "ru"];
 /// What Sarvam both hears and speaks.
@@ -86,12 +89,15 @@ impl Check {
         if transfers.is_empty() && agent.tools.iter().any(|tool| tool == TRANSFER) {
             self.refuse("transfers", "must name somebody where transfer_call is among the tools");
         }
-        let listening = agent.listening.unwrap_or_default();
-        let listening_vendor = or(listening.vendor, "deepgram".into());
-        self.one_of("listening.vendor", &listening_vendor, LISTENING_VENDORS);
-        self.text("listening.model", &listening.model, 0, NAME_MAX_BYTES);
-        let voice = self.voice(agent.voice.unwrap_or_default(), default.voice);
-        self.language(&language, [&voice.vendor, &listening_vendor]);
+        let listening = self.listening("listening", agent.listening.unwrap_or_default());
+        let voice = self.voice("voice", agent.voice.unwrap_or_default(), default.voice);
+        self.language("language", &language, [&voice.vendor, &listening.vendor]);
+        let languages = self.languages(agent.languages, &language, &voice, &listening);
+        if let Some(at) =
+            agent.tools.iter().position(|tool| tool == SWITCH_LANGUAGE).filter(|_| languages.len() < 2)
+        {
+            self.refuse(&format!("tools[{at}]"), "needs two or more in languages");
+        }
         Document {
             display_name: agent.display_name,
             prompt: agent.prompt.trim().to_owned(),
@@ -109,12 +115,13 @@ impl Check {
                 Some(phrases) => self.phrases(phrases),
                 None => default.phrases,
             },
-            listening_vendor,
+            listening_vendor: listening.vendor,
             listening_model: listening.model,
             call_duration_s_max: self
                 .duration("call_duration_max", agent.call_duration_max)
                 .map(|ms| ms / 1000),
             transfers,
+            languages,
         }
     }
 
@@ -137,15 +144,22 @@ impl Check {
         transfers
     }
 
-    fn voice(&mut self, voice: wire::Voice, default: Voice) -> Voice {
+    fn listening(&mut self, at: &str, listening: wire::Listening) -> Listening {
+        let vendor = or(listening.vendor, "deepgram".into());
+        self.one_of(&format!("{at}.vendor"), &vendor, LISTENING_VENDORS);
+        self.text(&format!("{at}.model"), &listening.model, 0, NAME_MAX_BYTES);
+        Listening { vendor, model: listening.model }
+    }
+
+    fn voice(&mut self, at: &str, voice: wire::Voice, default: Voice) -> Voice {
         let voice = Voice {
             vendor: or(voice.vendor, default.vendor),
             voice_id: or(voice.voice_id, default.voice_id),
             model: or(voice.model, default.model),
         };
-        self.one_of("voice.vendor", &voice.vendor, VOICE_VENDORS);
-        self.text("voice.voice_id", &voice.voice_id, 1, NAME_MAX_BYTES);
-        self.text("voice.model", &voice.model, 1, NAME_MAX_BYTES);
+        self.one_of(&format!("{at}.vendor"), &voice.vendor, VOICE_VENDORS);
+        self.text(&format!("{at}.voice_id"), &voice.voice_id, 1, NAME_MAX_BYTES);
+        self.text(&format!("{at}.model"), &voice.model, 1, NAME_MAX_BYTES);
         voice
     }
 
@@ -222,16 +236,7 @@ impl Check {
     }
 
     fn phrases(&mut self, phrases: wire::Phrases) -> Phrases {
-        self.lines("phrases.fillers", &phrases.fillers, FILLERS_MAX, LINE_MAX_BYTES);
-        self.lines("phrases.idle_prompts", &phrases.idle_prompts, IDLE_PROMPTS_MAX, LINE_MAX_BYTES);
-        for (name, line) in [
-            ("phrases.idle_goodbye", &phrases.idle_goodbye),
-            ("phrases.reprompt", &phrases.reprompt),
-            ("phrases.duration_warning", &phrases.duration_warning),
-            ("phrases.duration_goodbye", &phrases.duration_goodbye),
-        ] {
-            self.text(name, line, 0, LINE_MAX_BYTES);
-        }
+        self.texts("phrases", &phrases);
         let default = Phrases::default();
         let filler_delays_ms = self.filler_delays(phrases.filler_delays, default.filler_delays_ms);
         let warning_before =
@@ -256,6 +261,20 @@ impl Check {
             filler_delays_ms,
             duration_warning_before_ms: warning_before.unwrap_or(default.duration_warning_before_ms),
             uninterruptible,
+        }
+    }
+
+    /// The lines themselves.
+    fn texts(&mut self, at: &str, phrases: &wire::Phrases) {
+        self.lines(&format!("{at}.fillers"), &phrases.fillers, FILLERS_MAX, LINE_MAX_BYTES);
+        self.lines(&format!("{at}.idle_prompts"), &phrases.idle_prompts, IDLE_PROMPTS_MAX, LINE_MAX_BYTES);
+        for (name, line) in [
+            ("idle_goodbye", &phrases.idle_goodbye),
+            ("reprompt", &phrases.reprompt),
+            ("duration_warning", &phrases.duration_warning),
+            ("duration_goodbye", &phrases.duration_goodbye),
+        ] {
+            self.text(&format!("{at}.{name}"), line, 0, LINE_MAX_BYTES);
         }
     }
 
@@ -311,7 +330,7 @@ impl Check {
         }
     }
 
-    fn language(&mut self, tag: &str, vendors: [&str; 2]) {
+    fn language(&mut self, field: &str, tag: &str, vendors: [&str; 2]) {
         let [spoken, heard] =
             vendors.map(|vendor| if vendor == "sarvam" { SARVAM_LANGUAGES } else { LANGUAGES });
         let allowed: Vec<_> = spoken.iter().copied().filter(|language| heard.contains(language)).collect();
@@ -323,7 +342,7 @@ impl Check {
                  vendors are {}",
                 allowed.join(", ")
             );
-            self.refuse("language", why);
+            self.refuse(field, why);
         }
     }
 

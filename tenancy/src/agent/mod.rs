@@ -1,6 +1,7 @@
 //! The stored form of an agent's document, and its wire form.
 
 mod check;
+mod languages;
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use proto::tenancy::v1 as wire;
 use serde::{Deserialize, Serialize};
 
 pub use check::read;
+pub use languages::Language;
 
 use crate::{
     ids::{AgentId, TenantId},
@@ -37,6 +39,9 @@ pub struct Document {
     pub listening_model: String,
     #[serde(default)]
     pub call_duration_s_max: Option<u64>,
+    /// Of an agent that changes them; the first is `language`.
+    #[serde(default)]
+    pub languages: Vec<Language>,
     /// Whom a call may be put through to.
     #[serde(default)]
     pub transfers: Vec<Transfer>,
@@ -127,6 +132,12 @@ pub struct Voice {
     pub vendor: String,
     pub voice_id: String,
     pub model: String,
+}
+
+impl Voice {
+    fn into_wire(self) -> wire::Voice {
+        wire::Voice { vendor: self.vendor, voice_id: self.voice_id, model: self.model }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -263,11 +274,7 @@ impl Document {
             prompt: self.prompt,
             greeting: self.greeting,
             language: self.language,
-            voice: Some(wire::Voice {
-                vendor: self.voice.vendor,
-                voice_id: self.voice.voice_id,
-                model: self.voice.model,
-            }),
+            voice: Some(self.voice.into_wire()),
             model: Some(wire::Model { model: self.model.model, max_tokens: self.model.max_tokens }),
             turn: Some(wire::TurnSettings {
                 endpointing_delay_min: duration(self.turn.endpointing_delay_ms_min),
@@ -306,6 +313,7 @@ impl Document {
             }),
             call_duration_max: self.call_duration_s_max.and_then(|s| duration(s * 1000)),
             transfers: self.transfers.into_iter().map(Transfer::into_wire).collect(),
+            languages: self.languages.into_iter().map(Language::into_wire).collect(),
             ..wire::Agent::default()
         }
     }

@@ -36,6 +36,7 @@ const MASKED: Masked = Masked {
         "phrases",
         "listening",
         "call_duration_max",
+        "languages",
     ],
 };
 

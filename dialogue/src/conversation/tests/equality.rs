@@ -133,7 +133,7 @@ impl Pair {
                 if let Some(Pending { text, later, .. }) =
                     self.pending.take_if(|pending| pending.epoch == epoch)
                 {
-                    self.plain(Input::UserTurn { epoch, text, tentative: false });
+                    self.plain(Input::UserTurn { epoch, text, language: String::new(), tentative: false });
                     later.into_iter().for_each(|input| self.plain(input));
                 }
                 self.real(Input::Confirm { epoch })?;
@@ -181,9 +181,9 @@ impl Pair {
             }
             self.pending = Some(Pending { epoch, text: text.clone(), later: Vec::new() });
         } else {
-            self.plain(Input::UserTurn { epoch, text: text.clone(), tentative });
+            self.plain(Input::UserTurn { epoch, text: text.clone(), language: String::new(), tentative });
         }
-        self.real(Input::UserTurn { epoch, text, tentative })
+        self.real(Input::UserTurn { epoch, text, language: String::new(), tentative })
     }
 
     fn heard(&mut self, epoch: i64, text: &str, interrupted: bool) -> Result<(), TestCaseError> {

@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod action;
+mod language;
 mod waits;
 
 fn ms(n: u64) -> Duration {
@@ -138,7 +139,10 @@ fn answered() -> Rig {
     rig.caller_says(0, 1000, "Hello.");
     assert_eq!(
         rig.take_outputs(),
-        vec![Output::Finalize, Output::UserTurn { epoch: 1, text: "Hello.".into(), tentative: false }]
+        vec![
+            Output::Finalize,
+            Output::UserTurn { epoch: 1, text: "Hello.".into(), language: 0, tentative: false }
+        ]
     );
     rig.segment(1500, 1, "one two ");
     rig.segment(1600, 1, "three four");
@@ -263,7 +267,7 @@ fn a_weak_sound_needs_words_and_a_backchannel_is_none() {
 fn a_sound_is_measured_before_whatever_comes_in_decides_on_it() {
     let mut rig = answered();
     rig.until(2000);
-    rig.sound = vec![0x70; 160];
+    rig.sound = vec![DECODED[0x70]; 160];
     for at in (2000..2900).step_by(20) {
         rig.at(at, Input::Tick);
     }
@@ -296,7 +300,12 @@ fn a_likely_end_starts_the_reply_and_nothing_is_said_before_it_is_certain() {
     rig.at(80, Input::Speech(Edge::SpeechStarted { at_ms: 0 }));
     rig.at(1050, Input::Speech(Edge::SpeechEnded { at_ms: 1000 }));
     rig.at(1060, transcribed("A room", 1000));
-    assert!(rig.outputs.contains(&Output::UserTurn { epoch: 1, text: "A room".into(), tentative: true }));
+    assert!(rig.outputs.contains(&Output::UserTurn {
+        epoch: 1,
+        text: "A room".into(),
+        language: 0,
+        tentative: true
+    }));
     rig.segment(1200, 1, "What would you like?");
     rig.audio(1300, 1, 0, 800);
     assert!(!rig.outputs.iter().any(|o| matches!(o, Output::Frame { .. })));
@@ -306,7 +315,12 @@ fn a_likely_end_starts_the_reply_and_nothing_is_said_before_it_is_certain() {
     rig.at(2200, transcribed("with a view.", 2000));
     assert_eq!(
         rig.take_outputs().last(),
-        Some(&Output::UserTurn { epoch: 2, text: "A room with a view.".into(), tentative: true })
+        Some(&Output::UserTurn {
+            epoch: 2,
+            text: "A room with a view.".into(),
+            language: 0,
+            tentative: true
+        })
     );
     rig.segment(2210, 2, "For how many?");
     rig.audio(2250, 2, 0, 800);
@@ -369,7 +383,7 @@ fn a_line_that_must_finish_does_and_what_was_said_over_it_is_answered() {
     let turn = turn::Config { preemptive: false, ..turn::Config::default() };
     rig.core = Pipeline::new(Config { turn, lines, ..Config::default() }, 0, rig.t);
     let long = Phrase { audio: vec![0x55; 8 * 3000].into(), ..(*phrase("This call is recorded.")).clone() };
-    rig.at(0, Input::Phrase(Purpose::Greeting, Arc::new(long)));
+    rig.at(0, Input::Phrase(0, Purpose::Greeting, Arc::new(long)));
     noise(&mut rig, 300, 1200);
     rig.at(1300, transcribed("Do you have a room?", 1200));
     rig.at(1400, Input::Key('7'));
@@ -379,7 +393,8 @@ fn a_line_that_must_finish_does_and_what_was_said_over_it_is_answered() {
     rig.until(3100);
     let outputs = rig.take_outputs();
     let notice = Output::Heard { epoch: 1, text: "This call is recorded.".into(), interrupted: false };
-    let question = Output::UserTurn { epoch: 2, text: "Do you have a room?".into(), tentative: false };
+    let question =
+        Output::UserTurn { epoch: 2, text: "Do you have a room?".into(), language: 0, tentative: false };
     assert_eq!(outputs[..2], [notice, question], "{outputs:?}");
 }
 
@@ -452,7 +467,7 @@ fn a_reply_that_pauses_for_a_tool_goes_on_in_a_new_take() {
 #[test]
 fn a_vendor_that_is_gone_ends_in_an_apology_and_a_reason() {
     let mut rig = answered();
-    rig.at(1900, Input::Phrase(Purpose::Apology, phrase("Sorry.")));
+    rig.at(1900, Input::Phrase(0, Purpose::Apology, phrase("Sorry.")));
     rig.take_outputs();
     rig.at(2000, Input::SttUnavailable("reset".into()));
     rig.until(9000);
@@ -496,7 +511,7 @@ fn going_on_before_the_answer_discards_it_unheard() {
     assert!(outputs.contains(&Output::Heard { epoch: 1, text: String::new(), interrupted: true }));
     assert_eq!(
         outputs.last(),
-        Some(&Output::UserTurn { epoch: 2, text: "For two.".into(), tentative: false })
+        Some(&Output::UserTurn { epoch: 2, text: "For two.".into(), language: 0, tentative: false })
     );
     assert!(!outputs.iter().any(|o| matches!(o, Output::Clear { .. })), "nothing was played");
 }
@@ -504,7 +519,7 @@ fn going_on_before_the_answer_discards_it_unheard() {
 #[test]
 fn the_greeting_is_an_utterance_like_any_other() {
     let mut rig = Rig::new();
-    rig.at(10, Input::Phrase(Purpose::Greeting, phrase("Hello.")));
+    rig.at(10, Input::Phrase(0, Purpose::Greeting, phrase("Hello.")));
     rig.until(1000);
     assert_eq!(
         rig.take_outputs(),
@@ -525,7 +540,7 @@ fn going_on_before_a_goodbye_keeps_the_call() {
     let outputs = rig.take_outputs();
     assert_eq!(
         outputs.last(),
-        Some(&Output::UserTurn { epoch: 2, text: "Oh wait, stop.".into(), tentative: false })
+        Some(&Output::UserTurn { epoch: 2, text: "Oh wait, stop.".into(), language: 0, tentative: false })
     );
 }
 
@@ -570,7 +585,7 @@ fn words_without_a_sound_were_not_said() {
 fn a_noise_delays_the_greeting_and_does_not_swallow_it() {
     let mut rig = Rig::new();
     rig.at(80, Input::Speech(Edge::SpeechStarted { at_ms: 0 }));
-    rig.at(100, Input::Phrase(Purpose::Greeting, phrase("Hello.")));
+    rig.at(100, Input::Phrase(0, Purpose::Greeting, phrase("Hello.")));
     assert_eq!(rig.take_outputs(), vec![]);
     rig.at(300, Input::Speech(Edge::SpeechEnded { at_ms: 200 }));
     rig.until(1000);
@@ -594,7 +609,7 @@ fn audio_that_the_carrier_dropped_was_not_heard() {
 fn a_stream_that_goes_on_after_another_ends_in_words_and_a_reason() {
     let mut rig = Rig::new();
     rig.core = Pipeline::new(Config::default(), 7, rig.t);
-    rig.at(10, Input::Phrase(Purpose::Apology, phrase("Sorry.")));
+    rig.at(10, Input::Phrase(0, Purpose::Apology, phrase("Sorry.")));
     rig.until(2000);
     let outputs = rig.take_outputs();
     assert!(outputs.contains(&Output::Heard { epoch: 8, text: "Sorry.".into(), interrupted: false }));
@@ -629,7 +644,7 @@ fn a_reply_that_was_made_before_it_was_certain_does_not_stall() {
 fn a_core_that_says_its_last_line_waits_for_nothing_else() {
     let mut rig = Rig::new();
     rig.core = Pipeline::new(Config { dtmf_timeout: ms(100), ..Config::default() }, 0, rig.t);
-    rig.at(1700, Input::Phrase(Purpose::Apology, phrase("Sorry.")));
+    rig.at(1700, Input::Phrase(0, Purpose::Apology, phrase("Sorry.")));
     rig.at(1740, Input::Key('1'));
     rig.at(1750, Input::SttUnavailable("gone".into()));
     rig.until(1900);
@@ -641,8 +656,8 @@ fn a_core_that_says_its_last_line_waits_for_nothing_else() {
 #[test]
 fn a_false_barge_in_into_a_line_does_not_cost_the_answer_behind_it() {
     let mut rig = Rig::new();
-    rig.at(0, Input::Phrase(Purpose::Greeting, phrase("Hello.")));
-    rig.core.reply = Some(Reply::new(2, None, rig.t));
+    rig.at(0, Input::Phrase(0, Purpose::Greeting, phrase("Hello.")));
+    rig.core.reply = Some(Reply::new(2, None, 0, rig.t));
     rig.segment(20, 2, "one two");
     rig.at(150, Input::Speech(Edge::SpeechStarted { at_ms: 100 }));
     rig.until(300);
@@ -657,7 +672,7 @@ fn a_false_barge_in_into_a_line_does_not_cost_the_answer_behind_it() {
 #[test]
 fn text_that_came_over_a_barge_in_into_a_filler_was_not_heard() {
     let mut rig = Rig::new();
-    rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
+    rig.at(0, Input::Phrase(0, Purpose::Filler(0), phrase("Hm.")));
     rig.caller_says(0, 1000, "Hello.");
     rig.until(2150);
     noise(&mut rig, 2150, 2500);

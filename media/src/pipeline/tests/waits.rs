@@ -5,8 +5,8 @@ use super::*;
 #[test]
 fn a_caller_who_waits_hears_fillers_and_they_are_no_answer() {
     let mut rig = Rig::new();
-    rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
-    rig.at(0, Input::Phrase(Purpose::Filler(1), phrase("Just a moment.")));
+    rig.at(0, Input::Phrase(0, Purpose::Filler(0), phrase("Hm.")));
+    rig.at(0, Input::Phrase(0, Purpose::Filler(1), phrase("Just a moment.")));
     rig.caller_says(0, 1000, "Hello.");
     rig.until(2099);
     assert!(!rig.outputs.iter().any(|o| matches!(o, Output::Frame { .. })));
@@ -29,9 +29,9 @@ fn a_silent_caller_is_asked_twice_and_then_let_go() {
     let mut rig = Rig::new();
     let config = Config { idle_timeout: Some(ms(5000)), ..Config::default() };
     rig.core = Pipeline::new(config, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::IdlePrompt(0), phrase("Are you there?")));
-    rig.at(0, Input::Phrase(Purpose::IdlePrompt(1), phrase("Hello?")));
-    rig.at(0, Input::Phrase(Purpose::IdleGoodbye, phrase("Goodbye.")));
+    rig.at(0, Input::Phrase(0, Purpose::IdlePrompt(0), phrase("Are you there?")));
+    rig.at(0, Input::Phrase(0, Purpose::IdlePrompt(1), phrase("Hello?")));
+    rig.at(0, Input::Phrase(0, Purpose::IdleGoodbye, phrase("Goodbye.")));
     rig.until(30_000);
     let heard: Vec<_> = rig
         .outputs
@@ -50,8 +50,8 @@ fn the_maximum_duration_is_told_and_kept() {
     let mut rig = Rig::new();
     let config = Config { duration_max: Some(ms(90_000)), ..Config::default() };
     rig.core = Pipeline::new(config, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::DurationWarning, phrase("Half a minute left.")));
-    rig.at(0, Input::Phrase(Purpose::DurationGoodbye, phrase("Goodbye.")));
+    rig.at(0, Input::Phrase(0, Purpose::DurationWarning, phrase("Half a minute left.")));
+    rig.at(0, Input::Phrase(0, Purpose::DurationGoodbye, phrase("Goodbye.")));
     rig.until(60_500);
     assert!(
         rig.outputs.iter().any(|o| matches!(o, Output::Heard { text, .. } if text == "Half a minute left."))
@@ -68,11 +68,13 @@ fn keys_are_a_turn() {
     for (at, key) in [(100, '1'), (400, '2'), (700, '#')] {
         rig.at(at, Input::Key(key));
     }
-    let turn = Output::UserTurn { epoch: 1, text: "[pressed the keys 12]".into(), tentative: false };
+    let turn =
+        Output::UserTurn { epoch: 1, text: "[pressed the keys 12]".into(), language: 0, tentative: false };
     assert!(rig.take_outputs().contains(&turn));
     rig.at(9000, Input::Key('5'));
     rig.until(12_000);
-    let turn = Output::UserTurn { epoch: 2, text: "[pressed the keys 5]".into(), tentative: false };
+    let turn =
+        Output::UserTurn { epoch: 2, text: "[pressed the keys 5]".into(), language: 0, tentative: false };
     assert!(rig.take_outputs().contains(&turn));
 }
 
@@ -83,7 +85,7 @@ fn keys_pressed_over_a_line_that_must_finish_are_a_turn_after_it() {
         let lines = Lines { uninterruptible: vec![proto::tenancy::v1::Line::Greeting], ..Lines::default() };
         let config = Config { dtmf_timeout: ms(500), dtmf_terminator: Some('#'), lines, ..Config::default() };
         rig.core = Pipeline::new(config, 0, rig.t);
-        rig.at(0, Input::Phrase(Purpose::Greeting, phrase("Hello.")));
+        rig.at(0, Input::Phrase(0, Purpose::Greeting, phrase("Hello.")));
         rig.at(100, Input::Key('7'));
         if terminated {
             rig.at(110, Input::Key('#'));
@@ -92,7 +94,8 @@ fn keys_pressed_over_a_line_that_must_finish_are_a_turn_after_it() {
         assert_eq!(rig.take_outputs(), vec![]);
         rig.until(if terminated { 401 } else { 901 });
         let outputs = rig.take_outputs();
-        let turn = Output::UserTurn { epoch: 2, text: "[pressed the keys 7]".into(), tentative: false };
+        let turn =
+            Output::UserTurn { epoch: 2, text: "[pressed the keys 7]".into(), language: 0, tentative: false };
         assert!(outputs.contains(&turn), "{terminated} {outputs:?}");
         assert!(outputs.contains(&Output::Heard { epoch: 1, text: "Hello.".into(), interrupted: false }));
     }
@@ -101,7 +104,7 @@ fn keys_pressed_over_a_line_that_must_finish_are_a_turn_after_it() {
 #[test]
 fn noise_over_the_agent_is_not_asked_about_when_it_has_finished() {
     let mut rig = answered();
-    rig.at(1710, Input::Phrase(Purpose::Reprompt, phrase("Sorry?")));
+    rig.at(1710, Input::Phrase(0, Purpose::Reprompt, phrase("Sorry?")));
     rig.until(2000);
     rig.sound = vec![0x70; 160];
     for at in (2000..2700).step_by(20) {
@@ -122,7 +125,7 @@ fn speech_without_words_is_asked_about_within_two_seconds() {
         let mut rig = Rig::new();
         let turn = turn::Config { reprompt_delay: ms(delay), ..turn::Config::default() };
         rig.core = Pipeline::new(Config { turn, ..Config::default() }, 0, rig.t);
-        rig.at(0, Input::Phrase(Purpose::Reprompt, phrase("Sorry?")));
+        rig.at(0, Input::Phrase(0, Purpose::Reprompt, phrase("Sorry?")));
         noise(&mut rig, 1000, 2000);
         rig.until(2000 + delay - 1);
         assert_eq!(frames(&rig.outputs), 0);
@@ -135,10 +138,10 @@ fn speech_without_words_is_asked_about_within_two_seconds() {
 fn noise_that_does_not_end_holds_nothing_up() {
     let mut rig = Rig::new();
     rig.core = Pipeline::new(Config { idle_timeout: Some(ms(5000)), ..Config::default() }, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::IdlePrompt(0), phrase("Are you there?")));
-    rig.at(0, Input::Phrase(Purpose::IdleGoodbye, phrase("Goodbye.")));
+    rig.at(0, Input::Phrase(0, Purpose::IdlePrompt(0), phrase("Are you there?")));
+    rig.at(0, Input::Phrase(0, Purpose::IdleGoodbye, phrase("Goodbye.")));
     rig.at(80, Input::Speech(Edge::SpeechStarted { at_ms: 0 }));
-    rig.at(100, Input::Phrase(Purpose::Greeting, phrase("Hello.")));
+    rig.at(100, Input::Phrase(0, Purpose::Greeting, phrase("Hello.")));
     rig.until(1999);
     assert_eq!(frames(&rig.outputs), 0, "it may be the caller");
     rig.until(2500);
@@ -154,8 +157,8 @@ fn noise_that_does_not_end_holds_nothing_up() {
 fn nobody_is_asked_for_patience_while_the_model_or_a_tool_works() {
     let mut rig = Rig::new();
     rig.core = Pipeline::new(Config { idle_timeout: Some(ms(2000)), ..Config::default() }, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
-    rig.at(0, Input::Phrase(Purpose::IdlePrompt(0), phrase("Are you there?")));
+    rig.at(0, Input::Phrase(0, Purpose::Filler(0), phrase("Hm.")));
+    rig.at(0, Input::Phrase(0, Purpose::IdlePrompt(0), phrase("Are you there?")));
     rig.caller_says(100, 1000, "Hello.");
     rig.until(6000);
     rig.segment(6000, 1, "Yes.");
@@ -174,8 +177,8 @@ fn an_agent_has_its_own_delays_of_fillers() {
     let lines = Lines { filler_delays: vec![ms(200), ms(1500)], ..Lines::default() };
     let turn = turn::Config { preemptive: false, ..turn::Config::default() };
     rig.core = Pipeline::new(Config { turn, lines, ..Config::default() }, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
-    rig.at(0, Input::Phrase(Purpose::Filler(1), phrase("Just a moment.")));
+    rig.at(0, Input::Phrase(0, Purpose::Filler(0), phrase("Hm.")));
+    rig.at(0, Input::Phrase(0, Purpose::Filler(1), phrase("Just a moment.")));
     rig.caller_says(0, 1000, "Hello.");
     for (at, said) in [(1499, 0), (1500, 20), (2799, 20), (2800, 40)] {
         rig.until(at);
@@ -186,7 +189,7 @@ fn an_agent_has_its_own_delays_of_fillers() {
     let turn = turn::Config { preemptive: false, ..turn::Config::default() };
     let mut rig = Rig::new();
     rig.core = Pipeline::new(Config { turn, lines, ..Config::default() }, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
+    rig.at(0, Input::Phrase(0, Purpose::Filler(0), phrase("Hm.")));
     rig.caller_says(0, 1000, "Hello.");
     rig.until(4300);
     assert!(frames(&rig.outputs) > 0);
@@ -210,7 +213,7 @@ fn the_warning_is_as_early_as_the_agent_wants_it() {
     let mut rig = Rig::new();
     let lines = Lines { warning_before: ms(10_000), ..Lines::default() };
     rig.core = Pipeline::new(Config { duration_max: Some(ms(40_000)), lines, ..Config::default() }, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::DurationWarning, phrase("Ten seconds left.")));
+    rig.at(0, Input::Phrase(0, Purpose::DurationWarning, phrase("Ten seconds left.")));
     rig.until(29_999);
     assert_eq!(frames(&rig.outputs), 0);
     rig.until(30_000);
@@ -222,7 +225,7 @@ fn the_warning_waits_for_the_answer_that_is_being_made() {
     let mut rig = Rig::new();
     let turn = turn::Config { preemptive: false, ..turn::Config::default() };
     rig.core = Pipeline::new(Config { turn, duration_max: Some(ms(90_000)), ..Config::default() }, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::DurationWarning, phrase("Half a minute left.")));
+    rig.at(0, Input::Phrase(0, Purpose::DurationWarning, phrase("Half a minute left.")));
     rig.caller_says(58_000, 59_500, "Hello.");
     rig.segment(60_500, 1, "Yes.");
     rig.at(60_500, Input::ReplyDone { epoch: 1, then: None });
@@ -235,7 +238,7 @@ fn the_warning_waits_for_the_answer_that_is_being_made() {
 #[test]
 fn a_filler_is_said_before_a_reply_whose_audio_does_not_come() {
     let mut rig = Rig::new();
-    rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
+    rig.at(0, Input::Phrase(0, Purpose::Filler(0), phrase("Hm.")));
     rig.caller_says(0, 1000, "Hello.");
     rig.segment(1500, 1, "one two three four");
     rig.at(1500, Input::ReplyDone { epoch: 1, then: None });
@@ -252,7 +255,7 @@ fn a_filler_is_said_before_a_reply_whose_audio_does_not_come() {
 #[test]
 fn a_filler_breaks_the_silence_in_the_middle_of_a_reply() {
     let mut rig = Rig::new();
-    rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
+    rig.at(0, Input::Phrase(0, Purpose::Filler(0), phrase("Hm.")));
     rig.caller_says(0, 1000, "Hello.");
     rig.segment(1500, 1, "one two three four");
     rig.audio(1500, 1, 0, 400);
@@ -267,7 +270,7 @@ fn a_warning_waits_for_the_end_of_the_reply() {
     let mut rig = Rig::new();
     let config = Config { duration_max: Some(ms(62_000)), ..Config::default() };
     rig.core = Pipeline::new(config, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::DurationWarning, phrase("Soon.")));
+    rig.at(0, Input::Phrase(0, Purpose::DurationWarning, phrase("Soon.")));
     rig.caller_says(29_500, 31_000, "Hello.");
     rig.segment(31_400, 1, "one two three four");
     rig.at(31_400, Input::ReplyDone { epoch: 1, then: None });
@@ -284,8 +287,8 @@ fn a_warning_waits_for_the_end_of_the_reply() {
 fn noise_that_never_ends_does_not_keep_an_idle_call_open() {
     let mut rig = Rig::new();
     rig.core = Pipeline::new(Config { idle_timeout: Some(ms(5000)), ..Config::default() }, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::IdlePrompt(0), phrase("Hello?")));
-    rig.sound = vec![0xFF; 160];
+    rig.at(0, Input::Phrase(0, Purpose::IdlePrompt(0), phrase("Hello?")));
+    rig.sound = vec![0; 160];
     rig.at(4900, Input::Speech(Edge::SpeechStarted { at_ms: 4800 }));
     rig.until(7700);
     assert_eq!(frames(&rig.outputs), 0, "it may still be the caller");
@@ -297,7 +300,7 @@ fn noise_that_never_ends_does_not_keep_an_idle_call_open() {
 #[test]
 fn a_model_that_never_answers_is_not_waited_for_in_silence() {
     let mut rig = Rig::new();
-    rig.at(0, Input::Phrase(Purpose::Apology, phrase("Sorry.")));
+    rig.at(0, Input::Phrase(0, Purpose::Apology, phrase("Sorry.")));
     rig.caller_says(0, 1000, "Hello.");
     rig.until(12_000);
     let outputs = rig.take_outputs();
@@ -309,7 +312,7 @@ fn a_model_that_never_answers_is_not_waited_for_in_silence() {
 #[test]
 fn the_rest_of_a_false_barge_in_comes_before_a_filler() {
     let mut rig = answered();
-    rig.at(2700, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
+    rig.at(2700, Input::Phrase(0, Purpose::Filler(0), phrase("Hm.")));
     rig.at(2880, Input::Speech(Edge::SpeechStarted { at_ms: 2800 }));
     rig.at(3550, Input::Speech(Edge::SpeechEnded { at_ms: 3450 }));
     rig.until(3450 + 700);
@@ -358,8 +361,8 @@ fn answered_by_noise() -> Rig {
 fn noise_that_comes_and_goes_does_not_keep_an_idle_call_open() {
     let mut rig = Rig::new();
     rig.core = Pipeline::new(Config { idle_timeout: Some(ms(5000)), ..Config::default() }, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::IdlePrompt(0), phrase("Hello?")));
-    rig.sound = vec![0xFF; 160];
+    rig.at(0, Input::Phrase(0, Purpose::IdlePrompt(0), phrase("Hello?")));
+    rig.sound = vec![0; 160];
     for from in (2000..20_000).step_by(900) {
         noise(&mut rig, from, from + 500);
     }
@@ -374,8 +377,8 @@ fn a_caller_who_answers_the_last_prompt_stays() {
     rig.core =
         Pipeline::new(Config { turn, lines, idle_timeout: Some(ms(2000)), ..Config::default() }, 0, rig.t);
     let long = Phrase { audio: vec![0x55; 8 * 2000].into(), ..(*phrase("Goodbye.")).clone() };
-    rig.at(0, Input::Phrase(Purpose::IdlePrompt(0), phrase("Hello?")));
-    rig.at(0, Input::Phrase(Purpose::IdleGoodbye, Arc::new(long)));
+    rig.at(0, Input::Phrase(0, Purpose::IdlePrompt(0), phrase("Hello?")));
+    rig.at(0, Input::Phrase(0, Purpose::IdleGoodbye, Arc::new(long)));
     while !rig.outputs.iter().any(|output| matches!(output, Output::Frame { epoch: 3, .. })) {
         rig.until(rig.now + 100);
         assert!(rig.now < 20_000);
@@ -392,7 +395,7 @@ fn a_caller_who_answers_the_last_prompt_stays() {
 #[test]
 fn a_lost_transcriber_is_waited_for_with_fillers() {
     let mut rig = Rig::new();
-    rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
+    rig.at(0, Input::Phrase(0, Purpose::Filler(0), phrase("Hm.")));
     rig.at(80, Input::Speech(Edge::SpeechStarted { at_ms: 0 }));
     rig.at(500, Input::SttLost("reset".into()));
     rig.at(1100, Input::Speech(Edge::SpeechEnded { at_ms: 1000 }));
@@ -404,7 +407,7 @@ fn a_lost_transcriber_is_waited_for_with_fillers() {
     assert_eq!(frames(&rig.outputs), 40, "and again");
     rig.at(6000, transcribed("Hello.", 1000));
     rig.until(6400);
-    let turn = Output::UserTurn { epoch: 3, text: "Hello.".into(), tentative: false };
+    let turn = Output::UserTurn { epoch: 3, text: "Hello.".into(), language: 0, tentative: false };
     assert!(rig.take_outputs().contains(&turn));
 }
 
@@ -418,5 +421,5 @@ fn what_is_said_beside_keys_is_of_their_turn() {
     rig.at(1000, Input::Key('7'));
     rig.at(1200, Input::Key('#'));
     let text = "My number is [pressed the keys 7]".into();
-    assert!(rig.take_outputs().contains(&Output::UserTurn { epoch: 1, text, tentative: false }));
+    assert!(rig.take_outputs().contains(&Output::UserTurn { epoch: 1, text, language: 0, tentative: false }));
 }

@@ -6,6 +6,7 @@
 mod cache;
 mod check;
 mod generate;
+mod language;
 mod messages;
 mod models;
 mod passages;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::check::{Choice, Request, Tool};
 use super::messages::Turn;
-use super::passages;
+use super::{language, passages};
 use crate::words;
 
 /// A block of the answer.
@@ -19,10 +19,16 @@ pub(super) enum Block {
 /// The blocks of the answer, in order. Empty when there is nothing left to say.
 pub(super) fn compose(request: &Request, long_answers: bool) -> Vec<Block> {
     let Some(last) = request.turns.iter().rfind(|turn| turn.role == "user") else { return Vec::new() };
-    let said = last.text();
+    let said = language::spoken(last);
     let long = long_answers || wants_detail(&said);
     if let Some(tool) = forced(request) {
         return vec![call(tool, &said)];
+    }
+    if let Some(call) = language::wished_for(request, &said) {
+        return vec![Block::Text("Of course. ".to_owned()), call];
+    }
+    if language::told(request).as_deref() == Some("hi") {
+        return language::in_hindi(request, &said);
     }
     if said.is_empty() {
         return after_tools(request, last, long_answers);
@@ -75,8 +81,11 @@ fn after_tools(request: &Request, last: &Turn, long_answers: bool) -> Vec<Block>
         calls.iter().any(|call| call["id"] == result["tool_use_id"] && call["name"] == "search_knowledge")
     };
     let results: Vec<&Value> = last.of_type("tool_result").filter(searched).collect();
+    if results.is_empty() && calls.last().is_some_and(|call| call["name"] == "switch_language") {
+        return vec![Block::Text("Certainly, let us speak English. How can I help you?".to_owned())];
+    }
     let Some(first) = results.first() else { return Vec::new() };
-    let question = request.turns.iter().rev().filter(|turn| turn.role == "user").map(Turn::text);
+    let question = request.turns.iter().rev().filter(|turn| turn.role == "user").map(language::spoken);
     let question = question.into_iter().find(|text| !text.is_empty()).unwrap_or_default();
     if first["is_error"] == true {
         return vec![Block::Text(

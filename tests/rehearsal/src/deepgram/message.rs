@@ -56,7 +56,7 @@ fn word_json(word: &Heard, params: &Params) -> Value {
         json["punctuated_word"] = word.text.clone().into();
     }
     if params.language == "multi" {
-        json["language"] = "en".into();
+        json["language"] = if word.text.is_ascii() { "en" } else { "hi" }.into();
     }
     json
 }

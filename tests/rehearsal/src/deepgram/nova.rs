@@ -76,7 +76,8 @@ impl Nova {
         Effect::Say(Say { json, interim: false, events: vec![event], heard: None })
     }
 
-    fn result(&self, mut transcript: Transcript) -> Effect {
+    fn result(&self, transcript: Transcript) -> Effect {
+        let mut transcript = transcript.in_language(&self.params.language);
         if transcript.is_final && self.empty_finals {
             transcript.words.clear();
         }

@@ -35,6 +35,16 @@ pub(crate) struct Transcript {
     pub(crate) from_finalize: bool,
 }
 
+impl Transcript {
+    /// What a transcriber of this language makes of it: one of English knows no other letters than its own.
+    pub(crate) fn in_language(mut self, language: &str) -> Self {
+        if language == "en" || language.starts_with("en-") {
+            self.words.retain(|word| !word.text.contains(|c: char| c.is_alphabetic() && !c.is_ascii()));
+        }
+        self
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
     Transcript(Transcript),

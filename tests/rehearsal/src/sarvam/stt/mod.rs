@@ -223,7 +223,10 @@ impl Session {
                     json!({"event": "vad.speech_start", "utterance_idx": self.index, "confidence": 0.93});
                 self.answer(start, Duration::ZERO, Some(event("speech_start").with("audio_s", seconds(at))));
             }
-            Output::Transcript(transcript) => self.transcript(transcript),
+            Output::Transcript(transcript) => {
+                let language = self.params.as_ref().map_or("", |params| &params.language);
+                self.transcript(transcript.in_language(language));
+            }
             Output::SpeechStarted { .. } | Output::UtteranceEnd { .. } => {}
         }
     }
