@@ -100,7 +100,8 @@ impl Pipeline {
         }
         self.epoch += 1;
         self.outputs.push_back(Output::ActionEnded { epoch: self.epoch, outcome });
-        self.reply = Some(Reply { stamps: None, ..Reply::new(self.epoch, None, now) });
+        self.reply =
+            Some(Reply { stamps: None, ..Reply::new(self.epoch, None, self.languages.current(), now) });
         self.set_agent(Agent::Thinking, now);
         self.progress(self.epoch, now);
     }

@@ -13,8 +13,8 @@ fn transfer() -> CarrierAction {
 fn put_through() -> Rig {
     let mut rig = Rig::new();
     rig.core = Pipeline::new(Config { idle_timeout: Some(ms(5000)), ..Config::default() }, 0, rig.t);
-    rig.at(0, Input::Phrase(Purpose::IdlePrompt(0), phrase("Are you there?")));
-    rig.at(0, Input::Phrase(Purpose::Filler(0), phrase("Hm.")));
+    rig.at(0, Input::Phrase(0, Purpose::IdlePrompt(0), phrase("Are you there?")));
+    rig.at(0, Input::Phrase(0, Purpose::Filler(0), phrase("Hm.")));
     rig.caller_says(0, 1000, "The reception, please.");
     rig.segment(1500, 1, "Of course.");
     rig.at(1500, Input::ReplyDone { epoch: 1, then: Some(Then::Act(transfer())) });

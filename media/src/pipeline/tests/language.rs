@@ -86,7 +86,7 @@ fn the_models_switch_ends_the_take_and_goes_on_in_the_next() {
     assert_eq!(rig.take_outputs(), [Output::Listen { language: 1 }, Output::SpeakEnd { take: first }]);
     rig.segment(1550, 1, "नमस्ते। ");
     rig.segment(1560, 1, "कहिए।");
-    rig.at(1570, Input::ReplyDone { epoch: 1, end_call: false });
+    rig.at(1570, Input::ReplyDone { epoch: 1, then: None });
     assert!(rig.take_outputs().is_empty(), "it waits for the take before");
     rig.audio(1600, 1, 0, 400);
     rig.at(1650, Input::SpeechDone { take: first });
