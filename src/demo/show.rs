@@ -119,7 +119,8 @@ impl Display {
                 let ms = none.pause.as_ref().map_or(0, |pause| from_wire(pause).as_millis());
                 self.line("agent", "2", &format!("goes on after {ms} ms: that was no interruption"));
             }
-            Event::ReplyDiscarded(_) => {}
+            // The demo places no call.
+            Event::ReplyDiscarded(_) | Event::DialProgressed(_) => {}
             Event::ActionEnded(ended) => {
                 self.line("carrier", "2", &format!("its action is over: {}", ended.outcome().as_str_name()));
             }

@@ -190,6 +190,7 @@ pub fn end_by_carrier(shared: &Shared, call_sid: &str) {
     shared.end(&call_id, EndReason::CallerHangup, Duration::ZERO);
 }
 
-fn new_token() -> Token {
+/// A token that nobody can guess.
+pub fn new_token() -> Token {
     Token::from_random(rand::random())
 }

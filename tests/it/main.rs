@@ -18,6 +18,7 @@ mod keys;
 mod kills;
 mod language;
 mod media_socket;
+mod outbound;
 mod rpcs;
 mod sandbox;
 mod sarvam;
@@ -43,6 +44,7 @@ fn main() {
         kills::trials(),
         media_socket::trials(),
         faults::trials(),
+        outbound::trials(),
         transfers::trials(),
         exotel::trials(),
         conformance::trials(),

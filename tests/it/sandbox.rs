@@ -106,7 +106,7 @@ impl Sandbox {
     }
 
     /// What the platform told of a call, once its end is among it.
-    async fn events_of(&self, call_id: &str) -> Vec<Event> {
+    pub async fn events_of(&self, call_id: &str) -> Vec<Event> {
         let of = |events: &[(String, Event)]| -> Vec<Event> {
             events.iter().filter(|(id, _)| id == call_id).map(|(_, event)| event.clone()).collect()
         };
