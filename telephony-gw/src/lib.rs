@@ -87,6 +87,7 @@ impl TelephonyGw {
             .route("/twilio/after/{token}", post(webhooks::after))
             .route("/twilio/status", post(webhooks::status))
             .route("/twilio/status/{call_id}", post(webhooks::dial_status))
+            .route("/twilio/stream/{token}", post(webhooks::stream_status))
             .route("/twilio/media/{node}/{token}", get(listener::twilio))
             .route("/twilio/media/{node}/", get(listener::media_without_token))
             .route("/twilio/media/{node}", get(listener::media_without_token))

@@ -257,9 +257,12 @@ fn bind(
         Ok(()) => Ok(None),
         Err(error) => match error.into_inner() {
             Note::Attach(carrier) => Err((SocketRefusal::CallBusy, Box::new(carrier.socket))),
-            Note::StreamOver | Note::CarrierOver | Note::ActionEnded(_) | Note::HangUp | Note::GaveUp => {
-                Ok(None)
-            }
+            Note::StreamOver
+            | Note::StreamGone
+            | Note::CarrierOver
+            | Note::ActionEnded(_)
+            | Note::HangUp
+            | Note::GaveUp => Ok(None),
         },
     }
 }

@@ -45,6 +45,8 @@ pub enum Note {
     Attach(Box<Carrier>),
     /// The carrier knows that the present stream is over and will come back.
     StreamOver,
+    /// The carrier says that the present stream is over, perhaps before its socket does.
+    StreamGone,
     /// The call is over at the carrier.
     CarrierOver,
     /// What the carrier was asked to do is over.
@@ -222,6 +224,7 @@ impl Session {
             Note::HangUp => self.tell(Input::HangUp),
             Note::ActionEnded(outcome) => self.tell(Input::ActionEnded(outcome)),
             Note::StreamOver => self.tell(Input::CarrierLost),
+            Note::StreamGone => self.tell(Input::CarrierGone),
             Note::CarrierOver => self.tell(Input::CarrierOver),
             Note::GaveUp => self.tell(Input::CarrierUnusable),
         }

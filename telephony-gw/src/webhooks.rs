@@ -111,6 +111,23 @@ pub async fn dial_status(
     Ok(xml(twiml::empty()))
 }
 
+/// `POST /twilio/stream/{token}`: how a media stream does, as a second witness beside its socket.
+pub async fn stream_status(
+    State(shared): State<Arc<Shared>>,
+    Path(token): Path<String>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Forbidden> {
+    let form = signed_form(&shared, "stream", &uri, &headers, &body)?;
+    let result = match form.stream_event.as_str() {
+        "stream-stopped" | "stream-error" => arrival::stream_gone(&shared, &token, &form.call_sid),
+        _ => "noted",
+    };
+    WebhookAnswered { route: "stream", result, call_sid: &form.call_sid }.emit();
+    Ok(xml(twiml::empty()))
+}
+
 fn next_step(shared: &Shared, token: &str, form: &Form, has_acted: bool) -> After {
     let mut table = shared.table();
     let hang_up = After::Step(Step::HangUp);
@@ -146,6 +163,7 @@ struct Form {
     call_status: String,
     dial_status: String,
     direction: String,
+    stream_event: String,
     from: Pii<String>,
     to: Pii<String>,
 }
@@ -160,6 +178,7 @@ impl Form {
                 "AccountSid" => form.account_sid = value(),
                 "CallStatus" => form.call_status = value(),
                 "DialCallStatus" => form.dial_status = value(),
+                "StreamEvent" => form.stream_event = value(),
                 "Direction" => form.direction = value(),
                 "From" => form.from = value().into(),
                 "To" => form.to = value().into(),
@@ -273,6 +292,7 @@ pub fn step_document(shared: &Shared, step: &Step) -> String {
         Step::Connect { token, call_id } => twiml::connect(&twiml::Connect {
             stream_url: &stream_url(shared, token.expose()),
             after_url: &format!("{}/twilio/after/{}", base_url(shared), token.expose()),
+            status_url: &format!("{}/twilio/stream/{}", base_url(shared), token.expose()),
             call_id,
         }),
         Step::HangUp => twiml::hang_up(),
