@@ -41,9 +41,15 @@ struct Placing {
 /// that is not configured or refuses, UNAVAILABLE for one that is away.
 pub async fn place(shared: &Arc<Shared>, request: CreateCallRequest) -> Result<String, Status> {
     check(&request)?;
+    // Whoever asked may go: what was begun is finished all the same, and a repeat must find its answer.
+    let placing = tokio::spawn(place_once(Arc::clone(shared), request));
+    placing.await.map_err(|error| ServiceError::internal(&error))?
+}
+
+async fn place_once(shared: Arc<Shared>, request: CreateCallRequest) -> Result<String, Status> {
     let (tenant, id) = (request.parent.clone(), request.request_id.clone());
     if id.is_empty() {
-        return attempt(shared, request).await;
+        return attempt(&shared, request).await;
     }
     let hash = Sha256::digest(request.encode_to_vec()).into();
     match shared.requests().claim(&tenant, &id, hash, clock::now()) {
@@ -59,7 +65,7 @@ pub async fn place(shared: &Arc<Shared>, request: CreateCallRequest) -> Result<S
             return Err(ServiceError::new(ErrorReason::RequestIdReused, why).into());
         }
     }
-    let placed = attempt(shared, request).await;
+    let placed = attempt(&shared, request).await;
     shared.requests().finish(&tenant, &id, placed.as_ref().ok().cloned());
     placed
 }
@@ -93,7 +99,7 @@ fn is_e164(number: &str) -> bool {
     })
 }
 
-async fn attempt(shared: &Arc<Shared>, request: CreateCallRequest) -> Result<String, Status> {
+async fn attempt(shared: &Shared, request: CreateCallRequest) -> Result<String, Status> {
     let (carrier, owner) = owner(shared, &request).await?;
     let account_sid = configured(shared, carrier)?;
     let (agent, agent_version) = match request.agent.as_str() {
@@ -113,10 +119,7 @@ async fn attempt(shared: &Arc<Shared>, request: CreateCallRequest) -> Result<Str
     let placing = Placing { token: new_token(), context };
     admit(shared, &placing, account_sid)?;
     let call_id = placing.context.call_id.clone();
-    // Whoever asked may go: the carrier's answer is waited for all the same.
-    let shared = Arc::clone(shared);
-    let asked = tokio::spawn(async move { placing.ask(&shared).await }).await;
-    asked.map_err(|error| ServiceError::internal(&error))??;
+    placing.ask(shared).await?;
     Ok(call_id)
 }
 
@@ -162,35 +165,34 @@ fn away(status: Status) -> Status {
 
 /// The account that places calls over a carrier.
 fn configured(shared: &Shared, carrier: Carrier) -> Result<String, ServiceError> {
-    let (name, account_sid, missing) = match carrier {
+    let (name, account_sid, others) = match carrier {
         Carrier::Twilio => {
             let account = shared.config.twilio.as_ref();
             let account_sid = account.and_then(|account| account.account_sid.clone());
-            let secret = account.is_some();
-            ("twilio", account_sid, [("auth_token", secret)].to_vec())
+            ("twilio", account_sid, vec![("AUTH_TOKEN", account.is_some())])
         }
         _ => {
             let account = shared.config.exotel.as_ref();
-            let has = |of: fn(&crate::ExotelAccount) -> bool| account.is_some_and(of);
-            let parts = [
-                ("webhook_secret", account.is_some()),
-                ("api_key", has(|account| account.api_key.is_some())),
-                ("api_token", has(|account| account.api_token.is_some())),
-            ];
-            ("exotel", account.and_then(|account| account.account_sid.clone()), parts.to_vec())
+            let account_sid = account.and_then(|account| account.account_sid.clone());
+            let key = account.is_some_and(|account| account.api_key.is_some());
+            let token = account.is_some_and(|account| account.api_token.is_some());
+            (
+                "exotel",
+                account_sid,
+                vec![("WEBHOOK_SECRET", account.is_some()), ("API_KEY", key), ("API_TOKEN", token)],
+            )
         }
     };
-    let missing = missing.into_iter().find(|(_, is_set)| !is_set).map(|(part, _)| part);
-    match (account_sid, missing) {
-        (Some(account_sid), None) => Ok(account_sid),
-        (account_sid, missing) => {
-            let part = if account_sid.is_none() { "account_sid" } else { missing.unwrap_or_default() };
-            let setting = format!("{}_{}", name.to_uppercase(), part.to_uppercase());
-            let why = format!("{setting} must be set where telephony-gw runs, to place calls over {name}");
-            let error = ServiceError::precondition(ErrorReason::CarrierNotConfigured, name, why);
-            Err(error.with("carrier", name).with("setting", setting))
-        }
-    }
+    let missing = others.into_iter().find(|(_, is_set)| !is_set).map(|(part, _)| part);
+    let part = match (account_sid, missing) {
+        (Some(account_sid), None) => return Ok(account_sid),
+        (None, _) => "ACCOUNT_SID",
+        (_, Some(part)) => part,
+    };
+    let setting = format!("{}_{part}", name.to_uppercase());
+    let why = format!("{setting} must be set where telephony-gw runs, to place calls over {name}");
+    let error = ServiceError::precondition(ErrorReason::CarrierNotConfigured, name, why);
+    Err(error.with("carrier", name).with("setting", setting))
 }
 
 fn admit(shared: &Shared, placing: &Placing, account_sid: String) -> Result<(), ServiceError> {
