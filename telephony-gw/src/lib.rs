@@ -10,6 +10,9 @@ mod config;
 mod events;
 mod exotel;
 pub mod framing;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod link;
 mod listener;
 pub mod playout;

@@ -21,6 +21,7 @@ mod media_socket;
 mod rpcs;
 mod sandbox;
 mod sarvam;
+mod strangers;
 mod suspension;
 mod tidy;
 mod transfers;
@@ -43,6 +44,7 @@ fn main() {
         kills::trials(),
         media_socket::trials(),
         faults::trials(),
+        strangers::trials(),
         transfers::trials(),
         exotel::trials(),
         conformance::trials(),

@@ -99,11 +99,8 @@ impl Calls {
             if status.is_success() {
                 return Ok(());
             }
-            let refusal: Refusal = response.json().await.unwrap_or_default();
-            Err(match refusal.code {
-                NOT_FOUND | NOT_IN_PROGRESS => Error::Over,
-                code => Error::Refused { status: status.as_u16(), code },
-            })
+            let body = response.bytes().await.unwrap_or_default();
+            Err(refusal(status.as_u16(), &body))
         };
         match request().await {
             Err(error) if error.is_passing() => {
@@ -125,6 +122,14 @@ impl Error {
             }
             Self::Away(error) => !error.is_timeout(),
         }
+    }
+}
+
+/// What an answer with an error status means.
+pub fn refusal(status: u16, body: &[u8]) -> Error {
+    match serde_json::from_slice(body).unwrap_or_default() {
+        Refusal { code: NOT_FOUND | NOT_IN_PROGRESS } => Error::Over,
+        Refusal { code } => Error::Refused { status, code },
     }
 }
 
