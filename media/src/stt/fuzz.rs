@@ -13,6 +13,8 @@ use crate::{audio::Format, socket::End};
 const EVENTS_MAX: usize = 3;
 /// What is kept for a replay, with the piece that goes over it.
 const KEPT_MAX: Duration = Duration::from_millis(20_100);
+/// More at once only takes time.
+const AUDIO_MS_MAX: u16 = 3_000;
 const FORMATS: [Format; 4] = [Format::MULAW_8K, Format::PCM_8K, Format::PCM_16K, Format::PCM_24K];
 
 /// What a vendor's protocol does beside its socket.
@@ -86,7 +88,10 @@ fn act(line: &str) -> Option<Act> {
     match line {
         "?" => Some(Act::Finalize),
         "!" => Some(Act::Lost),
-        _ => Some(Act::Audio(Duration::from_millis(line.strip_prefix('+')?.parse::<u16>().ok()?.into()))),
+        _ => {
+            let ms = line.strip_prefix('+')?.parse::<u16>().ok()?.min(AUDIO_MS_MAX);
+            Some(Act::Audio(Duration::from_millis(ms.into())))
+        }
     }
 }
 

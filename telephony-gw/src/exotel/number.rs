@@ -3,7 +3,8 @@
 /// The E.164 form of an Indian number in any of the carrier's forms (`+91XXXXXXXXXX`, `91XXXXXXXXXX`, `0XXXXXXXXXX`, or
 /// the ten digits alone). What is none of them stays as it is.
 pub fn e164(raw: &str) -> String {
-    let written: String = raw.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '(' | ')')).collect();
+    let written: String =
+        raw.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '(' | ')')).collect();
     let digits = written.strip_prefix('+').unwrap_or(&written);
     // A query in which the plus was not escaped has a space in its place.
     let international = written.starts_with('+') || raw.starts_with(' ');

@@ -40,10 +40,9 @@ pub fn sarvam_tts(data: &[u8]) {
             }
         } else if let Some((number, message)) = line.split_at_checked(1)
             && let Ok(number) = number.parse()
+            && lines.open.contains(&number)
         {
-            if lines.open.contains(&number) {
-                takes.message(number, message, &mut outbox);
-            }
+            takes.message(number, message, &mut outbox);
         }
         for event in outbox.take() {
             book.check(&event, true);
