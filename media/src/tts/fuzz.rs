@@ -26,7 +26,7 @@ pub struct Book {
 }
 
 impl Book {
-    /// The command of a line, noted; `None` for another line, or for what a session never asks.
+    /// The command of a line, noted; `None` for another line, or for what a session never asks: its epochs do not fall.
     pub fn command(&mut self, line: &str) -> Option<Command> {
         let (act, rest) = (line.chars().next()?, line.get(1..)?);
         let (number, text) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -41,6 +41,7 @@ impl Book {
             }
             '.' => Some(Command::Finish { take }),
             'x' => {
+                self.epoch = self.epoch.max(take.epoch);
                 self.takes.insert(take, Told::Over);
                 Some(Command::Cancel { take })
             }

@@ -37,7 +37,7 @@ pub fn twilio_webhook(data: &[u8]) {
             longer.extend_from_slice(b"&From=%2B1");
             assert!(signature::check(SECRET, Signed { body: &longer, ..signed }).is_err(), "a longer body");
         }
-        Err(Refusal::WrongBody) => assert!(url.contains("bodySHA256=")),
+        Err(Refusal::WrongBody) => assert!(has_body_hash(&url)),
         Err(other) => panic!("{other}"),
     }
 
@@ -49,10 +49,15 @@ pub fn twilio_webhook(data: &[u8]) {
     let _ = form.is_over();
 }
 
+/// The carrier signs the hash of the body in its place.
+fn has_body_hash(url: &str) -> bool {
+    url.split_once('?').is_some_and(|(_, query)| query.split('&').any(|pair| pair.starts_with("bodySHA256=")))
+}
+
 fn own_signature(url: &str, body: &[u8]) -> String {
     let mut mac = <Hmac<Sha1> as Mac>::new_from_slice(SECRET.as_bytes()).expect("a key of any length");
     mac.update(url.as_bytes());
-    if !url.contains("bodySHA256=") {
+    if !has_body_hash(url) {
         let mut pairs: Vec<_> = form_urlencoded::parse(body).collect();
         pairs.sort();
         pairs.dedup();
