@@ -19,7 +19,7 @@ NO_SANITIZER = ["--sanitizer", "none"]
 # An input that takes longer, or more memory, is a finding like any other.
 LIMITS = ["-timeout=5", "-rss_limit_mb=512", "-max_len=8192"]
 # Inputs that are kept are read by people, and by every run of the tests.
-KEPT_BYTES_MAX = 2048
+KEPT_BYTES_MAX = 512
 STATUS = re.compile(r"^#\d+\s.*\bcov: (\d+) ft: (\d+) corp: (\d+)", re.M)
 EXECUTED = re.compile(r"^stat::number_of_executed_units:\s*(\d+)", re.M)
 PER_SECOND = re.compile(r"^stat::average_exec_per_sec:\s*(\d+)", re.M)

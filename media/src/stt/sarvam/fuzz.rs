@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use mesh::clock;
 
-use super::{Realtime, SILENCE_SENT};
+use super::{Realtime, SILENCE_SENT, utterances::OPEN_MAX};
 use crate::{
     socket::End,
     stt::{
@@ -22,7 +22,9 @@ pub fn sarvam_stt(data: &[u8]) {
 
 impl Deaf for Realtime {
     fn message(&mut self, line: &mut Line, text: &str) -> Result<(), End> {
-        self.incoming(line, text)
+        let end = self.incoming(line, text);
+        assert!(self.utterances.open_count() <= OPEN_MAX);
+        end
     }
 
     fn send(&mut self, line: &mut Line, due: Due, now: Instant) {
@@ -41,6 +43,5 @@ impl Deaf for Realtime {
     fn check(&mut self, event: &Event) {
         let Event::Transcript(transcript) = event else { panic!("{event:?}") };
         assert_eq!(transcript.is_final, transcript.utterance_over);
-        assert!(self.utterances.open_count() <= super::utterances::OPEN_MAX);
     }
 }
