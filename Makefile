@@ -4,13 +4,15 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 PROTOSET := out/trunkline.protoset
-.PHONY: help demo test check sim turns bench soak test-engines proto-baseline protoset system tools
+.PHONY: help demo test check sim turns bench soak fuzz test-engines proto-baseline protoset system tools
 
 CARGO ?= cargo
 # More options of cargo's, such as --locked.
 CARGO_FLAGS ?=
 # More options of `demo`, `soak` and `turns`.
 ARGS ?=
+# How long `fuzz` takes for each of its targets.
+SECONDS ?= 60
 # What `bench`, `soak` and `turns` measure in place of a fresh release build.
 BIN ?=
 
@@ -80,6 +82,11 @@ turns: system tools ## Turn-taking on audio, with Nova and with Flux; BIN=FILE m
 		$(CARGO) build $(CARGO_FLAGS) --release --bin trunkline; \
 	fi
 	@python3 tests/bench/turns.py --bin '$(or $(BIN),$(RELEASE)/trunkline)' $(ARGS)
+
+fuzz: system ## Any bytes at every reader of outside bytes, SECONDS=60 a target; ARGS=NAME for one, ARGS=--keep adds to the corpus
+	@deploy/scripts/setup fuzz
+	$(call say,building the fuzz targets (many minutes the first time))
+	@python3 tests/fuzz/run.py --seconds '$(SECONDS)' $(ARGS)
 
 test-engines: system tools ## The suites that need another engine than the embedded ones; one that is away is a failure
 	@deploy/scripts/setup engines

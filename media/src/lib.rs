@@ -3,6 +3,9 @@
 pub mod audio;
 pub mod config;
 mod conversation;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod language;
 pub mod latency;
 mod listening;

@@ -223,6 +223,14 @@ impl<E> Outbox<E> {
     }
 }
 
+#[cfg(any(test, feature = "fuzz"))]
+impl<E> Outbox<E> {
+    /// What waits, without a session.
+    pub fn take(&mut self) -> VecDeque<E> {
+        std::mem::take(&mut self.waiting)
+    }
+}
+
 /// The last thing that a session hears of a vendor; afterwards commands are taken and forgotten until it is dropped, so
 /// that nobody who still sends some waits.
 pub async fn give_up<C, E>(mut commands: mpsc::Receiver<C>, mut outbox: Outbox<E>, unavailable: E) {

@@ -22,6 +22,7 @@ mod outbound;
 mod rpcs;
 mod sandbox;
 mod sarvam;
+mod strangers;
 mod suspension;
 mod tidy;
 mod transfers;
@@ -45,6 +46,7 @@ fn main() {
         media_socket::trials(),
         faults::trials(),
         outbound::trials(),
+        strangers::trials(),
         transfers::trials(),
         exotel::trials(),
         conformance::trials(),

@@ -3,6 +3,8 @@
 //! The audio since the last settled transcript is kept; when the socket is lost it is dialled again and that audio is
 //! sent again, no faster than the vendor takes it.
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod message;
 
 use std::time::{Duration, Instant};

@@ -5,6 +5,8 @@
 //! that the new socket hears the whole turn.
 
 mod feed;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod message;
 mod turns;
 

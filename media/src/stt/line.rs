@@ -76,6 +76,13 @@ pub struct Line {
 
 /// Opens a session at once and dials behind it.
 pub fn open(settings: Settings, protocol: impl Protocol, decides_turns: bool) -> Session {
+    let (line, session) = new(settings, decides_turns);
+    tokio::spawn(line.run(protocol));
+    session
+}
+
+/// A line that is not dialled yet, and its session.
+pub fn new(settings: Settings, decides_turns: bool) -> (Line, Session) {
     let (commands, command_rx) = mpsc::channel(256);
     let (event_tx, events) = mpsc::channel(64);
     let line = Line {
@@ -86,8 +93,7 @@ pub fn open(settings: Settings, protocol: impl Protocol, decides_turns: bool) ->
         opened_at: None,
         behind: false,
     };
-    tokio::spawn(line.run(protocol));
-    Session { commands, events, decides_turns }
+    (line, Session { commands, events, decides_turns })
 }
 
 impl Line {

@@ -8,6 +8,8 @@
 
 pub mod deepgram;
 pub mod flux;
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
 mod line;
 mod replay;
 pub mod sarvam;

@@ -200,6 +200,12 @@ impl Replay {
         }
     }
 
+    /// How much audio is kept.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub fn kept(&self) -> Duration {
+        self.duration_of(self.kept_to - self.kept_from)
+    }
+
     fn drop_first(&mut self) {
         let Some(piece) = self.kept.pop_front() else { return };
         let length = piece.len() as u64;

@@ -4,6 +4,8 @@
 //! The audio since the last settled utterance is kept; when the socket is lost it is dialled again and that audio is sent
 //! again, no faster than a little over the pace of speech.
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod message;
 mod utterances;
 

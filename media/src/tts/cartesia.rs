@@ -3,6 +3,8 @@
 //! Cancelling stops only text that has not begun to be generated, so events of a cancelled context are dropped here. No
 //! context survives its socket: each one open then is told as lost, and the next command dials again.
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod message;
 mod takes;
 

@@ -1,6 +1,8 @@
 //! PORT: text to speech as a stream.
 
 pub mod cartesia;
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
 pub mod sarvam;
 
 use bytes::Bytes;

@@ -3,6 +3,8 @@
 //! The protocol knows neither contexts nor a cancel, so an interruption abandons the line that speaks, and the spare one,
 //! configured already, takes over. It gives no word times either: the words of each part share the part's audio.
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod message;
 mod share;
 mod spoken;

@@ -1,6 +1,8 @@
 //! The Messages API of Anthropic, streamed.
 
 mod failure;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod message;
 mod settings;
 #[cfg(test)]

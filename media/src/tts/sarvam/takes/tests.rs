@@ -159,6 +159,22 @@ async fn the_other_name_of_the_language_is_tried_once_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn a_complaint_about_the_language_repeats_nothing_that_was_heard() {
+    let mut bench = bench();
+    bench.takes.config();
+    bench.open(1);
+    bench.speak(ONE, "Yes.");
+    bench.outputs();
+    bench.audio(1);
+    let error = json!({"type": "error", "data": {"code": 422, "message": "language_code"}});
+    bench.message(1, &error.to_string());
+    bench.takes.config();
+    bench.open(2);
+    assert!(texts(&bench.outputs()).is_empty());
+    assert!(matches!(bench.events().await.last(), Some(Event::Lost { take: ONE, .. })));
+}
+
+#[tokio::test]
 async fn only_what_cannot_pass_ends_the_session() {
     for (code, message, refused) in [
         (json!(403), "Invalid API key", true),
