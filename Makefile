@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 PROTOSET := out/trunkline.protoset
-.PHONY: help demo test check sim turns bench test-engines proto-baseline protoset system tools
+.PHONY: help demo test check sim faults turns bench test-engines proto-baseline protoset system tools
 
 CARGO ?= cargo
 # More options of cargo's, such as --locked.
@@ -65,6 +65,13 @@ bench: system tools ## Turns, preemption and barge-in as the carrier sees them, 
 		echo; $(RELEASE)/examples/vad_cost; \
 		echo; $(RELEASE)/examples/search_bench; \
 	fi
+
+faults: system ## The fault table: every vendor with every fault, over both carriers; ARGS='--only stt' a part, BIN=FILE that binary
+	@if [ -z '$(BIN)' ]; then \
+		echo "==> building trunkline (some minutes the first time)" >&2; \
+		$(CARGO) build $(CARGO_FLAGS) --bin trunkline; \
+	fi
+	@python3 tests/bench/faults.py --bin '$(or $(BIN),$(dir $(RELEASE))debug/trunkline)' $(ARGS)
 
 turns: system tools ## Turn-taking on audio, with Nova and with Flux; BIN=FILE measures that binary, ARGS='--only pauses' a part
 	@if [ -z '$(BIN)' ]; then \

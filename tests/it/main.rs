@@ -11,7 +11,6 @@ mod conformance;
 mod drain;
 mod exotel;
 mod faults;
-mod heard;
 mod hops;
 mod integrators;
 mod keys;
