@@ -34,6 +34,7 @@ impl Measures {
         let written = words(&written(log));
         let spoken: Vec<String> = heard
             .iter()
+            .filter(|piece| !piece.is_filler())
             .map(|piece| words(&piece.words()))
             // The agent's own lines are none of the model's words.
             .filter(|piece| written.windows(piece.len().max(1)).any(|part| part == piece))

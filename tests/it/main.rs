@@ -17,6 +17,7 @@ mod keys;
 mod kills;
 mod language;
 mod media_socket;
+mod outages;
 mod rpcs;
 mod sandbox;
 mod sarvam;
@@ -41,6 +42,7 @@ fn main() {
     let trials = [
         kills::trials(),
         media_socket::trials(),
+        outages::trials(),
         faults::trials(),
         transfers::trials(),
         exotel::trials(),

@@ -80,9 +80,15 @@ impl Line {
         self.0.close(Some(frame)).await.expect("sent");
     }
 
+    /// The next message; pings, which are answered, say nothing.
     pub async fn next(&mut self) -> Message {
-        let next = timeout(PATIENCE, self.0.next()).await.expect("something comes");
-        next.expect("the socket lives").expect("a message")
+        loop {
+            let next = timeout(PATIENCE, self.0.next()).await.expect("something comes");
+            match next.expect("the socket lives").expect("a message") {
+                Message::Ping(_) => {}
+                message => return message,
+            }
+        }
     }
 
     /// The next text as JSON; audio before it is skipped.

@@ -16,6 +16,7 @@ use crate::stage::{
 
 fn settings(server: &Raw, language: &str) -> Settings {
     Settings {
+        has_fallback: false,
         vendor: media::stt::Vendor::Deepgram,
         base_url: server.base_url(),
         api_key: Pii::new("secret".to_owned()),
@@ -122,7 +123,7 @@ async fn audio_that_cannot_be_decoded_is_final() {
         let (server, mut session, mut line) = open().await;
         line.close(code, "DATA-0000").await;
         assert!(
-            matches!(event(&mut session).await, Event::Unavailable { detail } if detail.contains("DATA-0000"))
+            matches!(event(&mut session).await, Event::Unavailable { detail, .. } if detail.contains("DATA-0000"))
         );
         assert!(!server.is_dialled(Duration::from_millis(600)).await);
     }

@@ -10,6 +10,8 @@ use crate::twilio::mulaw;
 
 /// A piece is found by its first 100 ms.
 const PROBE: usize = 800;
+/// Times of words are in hundredths of a second: a word may end that much before or behind its sound.
+const ROUNDING: usize = 80;
 /// A gap in a piece: the carrier's buffer was empty for a moment.
 const GAP_MAX: usize = 8_000;
 
@@ -83,8 +85,7 @@ pub async fn listen(log: &EventLog, sound: &[i16]) -> Result<Vec<Heard>, speech:
             at += 1;
             continue;
         };
-        // Times of words are in hundredths of a second: the last may lie a little behind the sound.
-        let is_heard = |end: f64| ((end * 8_000.0) as usize).min(piece.samples.len()) <= samples;
+        let is_heard = |end: f64| ((end * 8_000.0) as usize).min(piece.samples.len()) <= samples + ROUNDING;
         let words = piece.words.iter().map(|(word, end)| (word.clone(), is_heard(*end))).collect();
         let (text, voice) = (piece.text.clone(), piece.voice.clone());
         heard.push(Heard { start: at, end, text, voice, words });
