@@ -6,7 +6,7 @@ caller's second turn. The caller measures by ear: the longest silence while the 
 words that came twice.
 
 A cell is outside of what is promised when the silence is longer than 4 s; when a fault of STT or TTS costs a word, but for one
-that does not pass by itself (a refused key without a fallback); when anything is said twice; or when the call ends without a
+that does not pass by itself (a refused key, or one that stays, `--when 2+`); when anything is said twice; or when the call ends without a
 reason that names the vendor. Exits 1 if one is.
 """
 
@@ -63,7 +63,8 @@ def wrongs(cell, row):
         if not told:
             yield "no reason was told"
         return
-    if row["end"] != GOOD_END:
+    apologised = cell.vendor == "llm" and "+" in cell.when and told
+    if row["end"] != GOOD_END and not (apologised and row["end"] == "END_REASON_CALLER_HANGUP"):
         yield f"ended with {row['end']}"
     if row["caller_words_lost"]:
         yield "the caller's words were lost"

@@ -15,7 +15,7 @@ use crate::{
     socket::{self, Dial, End, Outbox, Sink, Stream},
 };
 
-/// A socket that lived as long was a good one: losing it is no failure in a row.
+/// A socket that told what it hears and lived as long was a good one: losing it is no failure in a row.
 const STABLE: Duration = Duration::from_secs(3);
 /// Failures in a row that are borne where somebody else can listen.
 const FAILURES_MAX_WITH_FALLBACK: usize = 1;
@@ -79,6 +79,8 @@ pub struct Line {
     behind: bool,
     /// Since when the caller has been speaking.
     speaks_since: Option<Instant>,
+    /// The present socket has told what it hears.
+    works: bool,
     breaker: Breaker,
 }
 
@@ -95,6 +97,7 @@ pub fn open<P: Protocol>(settings: Settings, protocol: P, decides_turns: bool) -
         opened_at: None,
         behind: false,
         speaks_since: None,
+        works: false,
     };
     tokio::spawn(line.run(protocol));
     Session { commands, events, decides_turns }
@@ -104,6 +107,7 @@ impl Line {
     /// The vendor has taken the socket up: what is kept can be sent to it.
     pub fn opened(&mut self) {
         self.opened_at = Some(clock::now());
+        self.works = false;
         self.replay.reconnected();
     }
 
@@ -125,6 +129,7 @@ impl Line {
 
     /// The vendor has told what it hears.
     pub fn works(&mut self) {
+        self.works = true;
         self.breaker.works();
     }
 
@@ -145,7 +150,7 @@ impl Line {
         loop {
             let end = self.try_once(&mut protocol, failures).await;
             let lived = self.opened_at.take().map(|at| clock::now().saturating_duration_since(at));
-            if lived.is_some_and(|lived| lived >= STABLE) {
+            if self.works && lived.is_some_and(|lived| lived >= STABLE) {
                 failures = 0;
             }
             failures += 1;

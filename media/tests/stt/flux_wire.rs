@@ -176,6 +176,7 @@ async fn nonsense_of_the_vendor_harms_nobody() {
 #[tokio::test]
 async fn a_quiet_socket_is_pinged_and_never_told_to_keep_alive() {
     let (_server, _session, mut line) = open().await;
-    tokio::time::sleep(Duration::from_secs(15)).await;
-    assert!(matches!(line.next().await, Message::Ping(_)));
+    for _ in 0..3 {
+        assert!(matches!(line.frame().await, Message::Ping(_)));
+    }
 }
