@@ -4,14 +4,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 PROTOSET := out/trunkline.protoset
-.PHONY: help demo test check sim faults turns bench test-engines proto-baseline protoset system tools
+.PHONY: help demo test check sim faults turns bench soak test-engines proto-baseline protoset system tools
 
 CARGO ?= cargo
 # More options of cargo's, such as --locked.
 CARGO_FLAGS ?=
-# More options of `demo` and `turns`.
+# More options of `demo`, `soak` and `turns`.
 ARGS ?=
-# What `bench` and `turns` measure in place of a fresh release build.
+# What `bench`, `soak` and `turns` measure in place of a fresh release build.
 BIN ?=
 
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
@@ -53,11 +53,12 @@ sim: system ## 10,000 whole calls in virtual time; CALLS=N, SEED=N for the log o
 	@$(CARGO) test $(CARGO_FLAGS) --quiet --workspace --test sim --no-run
 	@$(CARGO) test $(CARGO_FLAGS) --quiet --workspace --test sim -- simulate
 
-bench: system tools ## Turns, preemption and barge-in as the carrier sees them, VAD, retrieval; BIN=FILE measures that binary's calls only
+bench: system tools ## What a call costs, turns, preemption, barge-in, VAD, retrieval; BIN=FILE measures that binary's calls only
 	@if [ -z '$(BIN)' ]; then \
 		echo "==> building for release (many minutes the first time)" >&2; \
-		$(CARGO) build $(CARGO_FLAGS) --release --bin trunkline --example vad_cost --example search_bench; \
+		$(CARGO) build $(CARGO_FLAGS) --release --bin trunkline --example vendors --example vad_cost --example search_bench; \
 	fi
+	@python3 tests/bench/density.py --bin '$(or $(BIN),$(RELEASE)/trunkline)' --beyond 25
 	@python3 tests/bench/turn_latency.py --bin '$(or $(BIN),$(RELEASE)/trunkline)'
 	@python3 tests/bench/preemption.py --bin '$(or $(BIN),$(RELEASE)/trunkline)'
 	@python3 tests/bench/barge_in.py --bin '$(or $(BIN),$(RELEASE)/trunkline)'
@@ -72,6 +73,13 @@ faults: system ## The fault table: every vendor with every fault, over both carr
 		$(CARGO) build $(CARGO_FLAGS) --bin trunkline; \
 	fi
 	@python3 tests/bench/faults.py --bin '$(or $(BIN),$(dir $(RELEASE))debug/trunkline)' $(ARGS)
+
+soak: system tools ## Half an hour of calls that come and go: memory, tasks and descriptors stay flat; ARGS='--minutes 5'
+	@if [ -z '$(BIN)' ]; then \
+		echo "==> building for release (many minutes the first time)" >&2; \
+		$(CARGO) build $(CARGO_FLAGS) --release --bin trunkline --example vendors; \
+	fi
+	@python3 tests/bench/soak.py --bin '$(or $(BIN),$(RELEASE)/trunkline)' $(ARGS)
 
 turns: system tools ## Turn-taking on audio, with Nova and with Flux; BIN=FILE measures that binary, ARGS='--only pauses' a part
 	@if [ -z '$(BIN)' ]; then \

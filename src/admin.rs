@@ -38,5 +38,7 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
 }
 
 async fn render(State(admin): State<Admin>) -> String {
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    metrics::gauge!("trunkline_tasks").set(u32::try_from(tasks).unwrap_or(u32::MAX));
     admin.metrics.render()
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use mesh::{Drain, Pii, clock, drain::InFlight};
 use proto::{
     dialogue::v1::{self as dialogue, converse_request, converse_response},
@@ -42,6 +42,8 @@ const NEVER: Duration = Duration::from_secs(24 * 3600);
 /// How long after a key the next one may take, where the agent does not say.
 const DTMF_TIMEOUT: Duration = Duration::from_secs(3);
 const FRAME: Duration = Duration::from_millis(20);
+/// Audio goes to the transcriber in pieces of this, as each wakes a task and a socket; at once where its words are waited for.
+const STT_PIECE: Duration = Duration::from_millis(60);
 
 /// One of an agent's languages with the vendors that it is listened to and spoken with, and the tenant's keys with them.
 pub struct Speaker {
@@ -105,6 +107,8 @@ pub struct Session {
     carrier_offset: Duration,
     /// How much audio was heard, on the clock of the detector and the transcriber.
     audio_offset: Duration,
+    /// The caller's audio that waits for more before it goes to the transcriber.
+    stt_pending: BytesMut,
     /// Bytes of the caller's audio that the transcriber's queue had no room for.
     stt_missed: usize,
     frames_out: i64,
@@ -167,6 +171,7 @@ impl Session {
             duration_max: media.config.call_duration_max,
             carrier_offset: Duration::ZERO,
             audio_offset: Duration::ZERO,
+            stt_pending: BytesMut::new(),
             stt_missed: 0,
             frames_out: 0,
             meter: Meter::default(),
@@ -278,6 +283,18 @@ impl Session {
         let samples = self.decoder.decode(&audio);
         self.core.audio_arrived(samples, self.audio_offset, clock::now());
         self.vad.submit(samples);
+        self.stt_pending.extend_from_slice(&audio);
+        if self.stt_pending.len() >= self.format.bytes_of(STT_PIECE) {
+            self.transcribe();
+        }
+    }
+
+    /// Hands the transcriber everything that was heard so far.
+    fn transcribe(&mut self) {
+        let audio = self.stt_pending.split().freeze();
+        if audio.is_empty() {
+            return;
+        }
         if self.stt_missed > 0 {
             // What was dropped is made good with silence, or the transcriber's clock would be behind for ever.
             let silence = self.silence(self.stt_missed.min(self.format.bytes_of(Duration::from_secs(1))));
@@ -299,6 +316,7 @@ impl Session {
 
     fn edge(&mut self, reading: &Reading) -> Option<Input> {
         let edge = self.edges.handle(reading.probability, reading.end_ms())?;
+        self.transcribe();
         let speaks = matches!(edge, Edge::SpeechStarted { .. });
         // A queue without room is another trouble, and told.
         let _ = self.listening.try_send(stt::Command::Speaking(speaks));
@@ -325,6 +343,7 @@ impl Session {
                 Output::Prepare { language } => self.voices.prepare(language),
                 Output::Voice { language } => self.voices.switch(language),
                 Output::Listen { language } => {
+                    self.transcribe();
                     if self.listening.follow(language, self.audio_offset) {
                         self.stt_missed = 0;
                     }
@@ -376,6 +395,7 @@ impl Session {
     }
 
     fn finalize(&mut self) {
+        self.transcribe();
         if self.listening.try_send(stt::Command::Finalize).is_err() {
             metrics::counter!("trunkline_audio_dropped_frames_total", "to" => "stt").increment(1);
         }

@@ -23,6 +23,7 @@ import wave
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 AUTH_TOKEN = "bench-auth-token"
+EXOTEL_SECRET = "bench"
 READY_SECONDS = 60
 RATE_HZ = 8000
 VOICE = "en-us+f3"
@@ -34,6 +35,13 @@ def arguments(description):
     parser.add_argument("--bin", help="the binary to measure [default: target/release/trunkline, else target/debug]")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "out" / "bench", help="where logs and rows go")
     return parser
+
+
+def add_path_arguments(parser):
+    """Which carrier and which vendors the calls go over."""
+    parser.add_argument("--carrier", choices=["twilio", "exotel"], default="twilio", help="[twilio]")
+    parser.add_argument("--voice", choices=["cartesia", "sarvam"], default="cartesia", help="who speaks [cartesia]")
+    parser.add_argument("--listening", choices=["deepgram", "sarvam"], default="deepgram", help="who listens [deepgram]")
 
 
 def binary(named):
@@ -112,16 +120,45 @@ class Platform:
         if latencies_ms:
             self.env["TRUNKLINE_REHEARSAL_LATENCY_MS"] = ",".join(f"{vendor}={ms}" for vendor, ms in latencies_ms.items())
         self.env |= settings or {}
-
-    agent = None
+        self.agent = {}
+        self.carrier = []
+        self.apart, self.rehearsals = False, None
+        self.vendors = {"voice": "cartesia", "listening": "deepgram"}
 
     def with_agent(self, **settings):
         """Lets the demo agent differ from what it is seeded with: `turn__preemptive=False` by its path in the document."""
-        self.agent = {name.replace("__", "."): value for name, value in settings.items()}
+        self.agent |= {name.replace("__", "."): value for name, value in settings.items()}
         return self
+
+    def on_path(self, options):
+        """Takes the carrier and the vendors of the options of `add_path_arguments`."""
+        self.vendors = {"voice": options.voice, "listening": options.listening}
+        if options.carrier == "exotel":
+            self.carrier = ["--carrier", "exotel", "--secret", EXOTEL_SECRET]
+            self.env["EXOTEL_WEBHOOK_SECRET"] = EXOTEL_SECRET
+        if options.voice == "sarvam":
+            self.with_agent(voice={"vendor": "sarvam", "voice_id": "ritu", "model": "bulbul:v3"})
+        if options.listening == "sarvam":
+            self.with_agent(listening_vendor="sarvam")
+        return self
+
+    def with_vendors_apart(self):
+        """Runs the rehearsals in a process of their own, so that the node's costs are its own."""
+        self.apart = True
+        return self
+
+    def start_vendors(self):
+        beside = pathlib.Path(self.binary).parent / "examples" / "vendors"
+        if not os.access(beside, os.X_OK):
+            sys.exit(f"no {beside}: build it with `cargo build --release --example vendors`")
+        self.rehearsals = subprocess.Popen([beside], env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                           stderr=self.stderr, text=True)
+        self.env |= json.loads(self.rehearsals.stdout.readline())
 
     def __enter__(self):
         self.stderr = open(self.folder / "up.log", "w")
+        if self.apart:
+            self.start_vendors()
         self.start()
         if self.agent:
             self.stop()
@@ -131,6 +168,8 @@ class Platform:
 
     def __exit__(self, *_):
         self.stop()
+        if self.rehearsals:
+            self.rehearsals.communicate()
         self.stderr.close()
 
     def change_agent(self):
@@ -192,7 +231,7 @@ class Platform:
         return self.placed([str(file) for file in files], options, timeout)[0]
 
     def placed(self, files, options, timeout):
-        command = [self.binary, "call", "--json", "--url", self.url, *options, "--play", *files]
+        command = [self.binary, "call", "--json", "--url", self.url, *self.carrier, *options, "--play", *files]
         done = subprocess.run(command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               timeout=timeout)
         if done.returncode:

@@ -19,8 +19,10 @@ the carrier. On that way lie, for each turn:
   play       from there to the first media at the carrier                                                     (ours)
 
 The parts add up to the whole, and our own share is ask + rounds + speak + play. The share with the detector in it is
-shown beside it. Where the detector found the end is known from outside: it asks the transcriber to finalise with the
+shown beside it. Where the detector found the end is known from outside: it asks Deepgram to finalise with the
 chunk of 32 ms that makes the silence 128 ms long, and the transcriber logs how much audio had come by then, and when.
+Sarvam takes no such request: with it the detector counts as 0, and a turn has a row only if the transcript came when the
+wait was over for certain. Nor does it know which call it serves, so its calls are measured one at a time.
 
 The agent begins no reply before the end of the turn is certain here, so that the parts come one after the other; what it saves
 to begin earlier is measured by preemption.py. It says no fillers either: the first media is the answer's.
@@ -31,10 +33,12 @@ import pathlib
 
 import rig
 
-LATENCIES_MS = {"deepgram": 80, "anthropic": 150, "cartesia": 60}
+LATENCIES_MS = {"deepgram": 80, "anthropic": 150, "cartesia": 60, "sarvam": 80}
 # What the demo agent waits after a finished sentence and after a finished question.
 ENDPOINTING_DELAY_US = 300_000
 ENDPOINTING_DELAY_QUESTION_US = 200_000
+# By so much later than the carrier the detector finds the end of speech at most.
+DETECTOR_LAG_MAX_US = 200_000
 # The detector's chunk, and the fewest whole chunks that are as long as its shortest silence (100 ms).
 CHUNK_US = 32_000
 SILENCE_US = 128_000
@@ -59,8 +63,9 @@ PARTS = ["detector", "wait", "ask", "model", "rounds", "embedding", "speak", "vo
 class Call:
     """What the vendors logged of one call, and what was logged without a call's name."""
 
-    def __init__(self, events, call_id):
-        self.events = [event for event in events if event.get("call") == call_id]
+    def __init__(self, events, call_id, vendors):
+        self.vendors = vendors
+        self.events = [event for event in events if event.get("call") == call_id or event["vendor"] == "sarvam"]
         self.embeddings = list(embeddings(events))
         self.requests = [event for event in self.events if event["vendor"] == "anthropic" and event["name"] == "request"]
         self.ends = {event["request"]: event for event in self.events if event["vendor"] == "anthropic"
@@ -71,26 +76,29 @@ class Call:
         end, media = rig.at(turn["end_of_speech"]), rig.at(turn["first_media"])
         if not media:
             return "no answer"
-        chunk = self.last("cartesia", "first_chunk", rig.at(turn["start_of_speech"]), media)
+        chunk = self.last(self.vendors["voice"], "first_chunk", rig.at(turn["start_of_speech"]), media)
         if not chunk:
             return "no voice"
-        text = next(event for event in self.events if event.get("context") == chunk["context"]
-                    and event["name"] == "transcript")
+        text = self.spoken(chunk)
         rounds = self.rounds(text["at_us"])
         if not rounds or rounds[0]["at_us"] < end:
             return "asked before the end of speech"
         completed = self.completed(rounds[-1], text)
         if not completed:
             return "text not found in the reply"
-        final = self.last("deepgram", "result", rig.at(turn["start_of_speech"]), rounds[0]["at_us"],
-                          lambda event: event["is_final"] and event["words"] > 0)
+        final = self.last(self.vendors["listening"], "result", rig.at(turn["start_of_speech"]), rounds[0]["at_us"],
+                          lambda event: event.get("text") or event["is_final"] and event["words"] > 0)
         if not final:
             return "no transcript"
-        detected = self.detected(rig.at(turn["start_of_speech"]), rounds[0]["at_us"])
-        if not detected:
-            return "no request to finalise"
         question = LINES[pathlib.Path(turn["line"]).stem].endswith("?")
         wait = ENDPOINTING_DELAY_QUESTION_US if question else ENDPOINTING_DELAY_US
+        detected = self.detected(rig.at(turn["start_of_speech"]), rounds[0]["at_us"])
+        if self.vendors["listening"] == "sarvam":
+            if final["at_us"] < end + wait + DETECTOR_LAG_MAX_US:
+                return "transcript before the wait was over for certain"
+            detected = end
+        if not detected:
+            return "no request to finalise"
         over = max(detected + wait, final["at_us"])
         ends = [self.ends[request["request"]]["at_us"] for request in rounds[:-1]]
         gaps = [(before, request["at_us"]) for before, request in zip(ends, rounds[1:])]
@@ -113,6 +121,16 @@ class Call:
         found = [event for event in self.events if event["vendor"] == vendor and event["name"] == name
                  and since < event["at_us"] <= until and wanted(event)]
         return found[-1] if found else None
+
+    def spoken(self, chunk):
+        """The text that this first chunk of sound speaks."""
+        if chunk["vendor"] == "cartesia":
+            return next(event for event in self.events if event.get("context") == chunk["context"]
+                        and event["name"] == "transcript")
+        of_socket = [event for event in self.events if event["connection"] == chunk["connection"]
+                     and event["at_us"] <= chunk["at_us"]]
+        before = max((event["at_us"] for event in of_socket if event["name"] == "final"), default=0)
+        return next(event for event in of_socket if event["name"] == "text" and event["at_us"] > before)
 
     def rounds(self, until):
         """The requests that led to the text given to the synthesizer then: the caller's words, then tools' results."""
@@ -163,11 +181,17 @@ def embeddings(events):
 def measure(platform, title, calls, at_once):
     """Places the calls and prints where the time of their turns went."""
     rig.say(f"{title}: {calls * len(LINES)} turns")
-    reports = platform.call(LINES, calls, at_once)
+    rows, without = taken_apart(platform.call(LINES, calls, at_once), platform)
+    show(title, rows, without)
+    return rows
+
+
+def taken_apart(reports, platform):
+    """A row for each turn of these calls, and how many have none for which reason."""
     events, rows, without = platform.events(), [], {}
     for report in reports:
         call_id = rig.call_id(report)
-        call = Call(events, call_id)
+        call = Call(events, call_id, platform.vendors)
         turns = [call.turn(turn) for turn in report["turns"]]
         for turn, row in zip(report["turns"], turns + ["not spoken"] * (len(LINES) - len(turns))):
             if isinstance(row, str):
@@ -176,8 +200,7 @@ def measure(platform, title, calls, at_once):
             assert row["whole"] == sum(row[part] for part in PARTS), row
             row["own"] = sum(row[part] for part in OURS)
             rows.append({"call": call_id, "line": turn["line"]} | row)
-    show(title, rows, without)
-    return rows
+    return rows, without
 
 
 def show(title, rows, without):
@@ -203,15 +226,17 @@ def show(title, rows, without):
 def main():
     parser = rig.arguments("Our own share of a turn's latency.")
     parser.add_argument("--calls", type=int, default=4, help="calls one at a time [4]")
-    parser.add_argument("--at-once", type=int, default=20, help="calls at once, after those [20]")
+    parser.add_argument("--at-once", type=int, default=20, help="calls at once, after those; not with Sarvam [20]")
+    rig.add_path_arguments(parser)
     options = parser.parse_args()
-    platform = rig.Platform(rig.binary(options.bin), options.out / "turns", LINES, LATENCIES_MS)
+    platform = rig.Platform(rig.binary(options.bin), options.out / "turns", LINES, LATENCIES_MS).on_path(options)
     with platform.with_agent(turn__preemptive=False, phrases__fillers=[]):
         print(f"turn latency of {platform.binary}, vendors at {platform.env['TRUNKLINE_REHEARSAL_LATENCY_MS']} ms")
         # The first calls find empty caches and documents that are not embedded yet.
         platform.call(["parking", "key"])
         rows = measure(platform, "one call at a time", options.calls, 1)
-        rows += measure(platform, f"{options.at_once} calls at once", options.at_once, options.at_once)
+        if "sarvam" not in platform.vendors.values():
+            rows += measure(platform, f"{options.at_once} calls at once", options.at_once, options.at_once)
         (options.out / "turns.json").write_text(json.dumps(rows, indent=1))
 
 

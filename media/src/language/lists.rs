@@ -4,12 +4,15 @@
 /// `do`, `so`, `us`, `in`, `he`, `are`, `hum`) tell nothing.
 #[rustfmt::skip]
 pub(super) const ENGLISH: &[&str] = &[
-    "a", "about", "all", "also", "am", "an", "and", "any", "anything", "as", "at", "be", "because", "been", "but",
-    "can", "can't", "could", "did", "didn't", "does", "doesn't", "don't", "for", "from", "get", "give", "had", "has",
-    "have", "her", "here", "his", "how", "i", "i'd", "i'll", "i'm", "i've", "if", "it", "it's", "its", "know",
-    "let", "like", "many", "much", "my", "need", "of", "on", "or", "our", "she", "should", "some", "that",
-    "that's", "the", "their", "them", "then", "there", "they", "this", "want", "was", "we", "were", "what", "what's",
-    "when", "where", "which", "who", "why", "will", "with", "would", "you", "your",
+    "a", "about", "after", "again", "all", "already", "also", "am", "an", "and", "any", "anything", "as", "at",
+    "be", "because", "been", "before", "being", "but", "by", "can", "can't", "cannot", "could", "did", "didn't",
+    "does", "doesn't", "don't", "every", "for", "from", "get", "give", "had", "has", "have", "he's", "her", "here",
+    "his", "how", "i", "i'd", "i'll", "i'm", "i've", "if", "into", "isn't", "it", "it's", "its", "know", "let",
+    "like", "many", "may", "might", "more", "most", "much", "my", "need", "no-one", "of", "on", "or", "other",
+    "our", "ours", "says", "shall", "she", "she's", "should", "some", "something", "such", "than", "that", "that's",
+    "the", "their", "them", "then", "there", "they", "this", "those", "understand", "until", "very", "want", "was",
+    "we", "were", "what", "what's", "when", "where", "which", "who", "why", "will", "with", "without", "won't",
+    "would", "yet", "you", "your", "yours",
 ];
 
 /// The same as a transcriber of Hindi writes them.
@@ -22,12 +25,15 @@ pub(super) const ENGLISH_IN_DEVANAGARI: &[&str] = &[
 /// Hindi words that hold sentences together, in the usual Latin spellings.
 #[rustfmt::skip]
 pub(super) const HINDI_IN_LATIN: &[&str] = &[
-    "aaj", "aap", "aapka", "aapke", "aapki", "aapko", "ab", "agar", "apna", "apne", "apni", "aur", "bahut", "bhi",
-    "chahie", "chahiye", "chahta", "chahti", "hai", "hain", "hoga", "hogi", "hoon", "hua", "hui", "hun", "jo", "ka",
-    "kab", "kahan", "kaise", "kar", "karna", "karni", "karo", "kaun", "ke", "kaunsa", "ki", "kis", "kitna", "kitne",
-    "kitni", "ko", "koi", "kuch", "kya", "kyon", "kyun", "lekin", "liye", "mein", "mera", "mere", "meri", "mujhe",
-    "mujhko", "nahi", "nahin", "raha", "rahe", "rahi", "sakta", "sakte", "sakti", "se", "tha", "thi", "tum", "wala",
-    "wale", "wali", "woh", "yahan", "yeh",
+    "aaj", "aap", "aapka", "aapke", "aapki", "aapko", "ab", "abhi", "agar", "apna", "apne", "apni", "aur", "bahut",
+    "bata", "bataiye", "batao", "bhi", "boliye", "chahie", "chahiye", "chahta", "chahti", "dheere", "dijie",
+    "dijiye", "gaya", "gaye", "gayi", "hai", "hain", "hoga", "hogi", "hoon", "hota", "hote", "hoti", "hua", "hui",
+    "hun", "jayega", "jayegi", "jo", "ka", "kab", "kahan", "kaise", "kal", "kar", "karna", "karni", "karo", "kaun",
+    "kaunsa", "ke", "ki", "kijie", "kijiye", "kis", "kitna", "kitne", "kitni", "ko", "koi", "kuch", "kya", "kyon",
+    "kyun", "kyunki", "lekin", "liye", "mein", "mera", "mere", "meri", "milega", "milegi", "mujhe", "mujhko",
+    "nahi", "nahin", "phir", "raha", "rahe", "rahi", "sakta", "sakte", "sakti", "se", "sirf", "tak", "tha", "thi",
+    "thoda", "thodi", "toh", "tum", "tumhara", "wahi", "wala", "wale", "wali", "wapas", "woh", "yahan", "yahi",
+    "yeh",
 ];
 
 /// Words that are said in every language.
@@ -40,8 +46,9 @@ pub(super) const EVERYWHERE: &[&str] = &[
 /// Who names a language and one of these wants it spoken.
 #[rustfmt::skip]
 pub(super) const SPEAKING: &[&str] = &[
-    "baat", "bat", "bol", "boliye", "bolo", "continue", "speak", "switch", "talk", "talking", "बात", "बोल", "बोलिए",
-    "बोलिये", "बोलो", "बोलें", "बताइए", "கதை", "பேச", "பேசுங்கள்", "மாற்றுங்கள்", "మాట్లాడండి", "ಮಾತನಾಡಿ", "বলুন",
+    "baat", "bat", "bol", "boliye", "bolo", "continue", "instead", "speak", "switch", "talk", "talking", "बात",
+    "बोल", "बोलिए", "बोलिये", "बोलो", "बोलें", "बताइए", "கதை", "பேச", "பேசுங்கள்", "மாற்றுங்கள்", "మాట్లాడండి",
+    "ಮಾತನಾಡಿ", "বলুন",
 ];
 
 /// Who says one of these with a language's name may want the opposite.

@@ -49,6 +49,52 @@ const MUST_NOT: [(&str, &str); 20] = [
     ("ta-IN", "எனக்கு ஒரு deluxe room வேண்டும், with breakfast."),
 ];
 
+/// Written without a look at the core's lists.
+const MUST_UNSEEN: [(&str, &str, &str); 19] = [
+    ("en-IN", "मेरा बिल बहुत ज़्यादा आया है, ज़रा देखिए।", "hi-IN"),
+    ("en-IN", "Doctor sahab se kal milna hai, time bata dijiye", "hi-IN"),
+    ("en-IN", "haan mujhe wahi chahiye jo pichle hafte liya tha", "hi-IN"),
+    ("en-IN", "क्या आप मुझे बता सकते हैं कि मेरी डिलीवरी कब आएगी?", "hi-IN"),
+    ("en-IN", "Sorry, mujhe English theek se nahi aati", "hi-IN"),
+    ("en-IN", "bhaiya thoda dheere boliye", "hi-IN"),
+    ("en-IN", "मैं अपना पता बदलना चाहती हूँ", "hi-IN"),
+    ("en-IN", "Could we do this in Hindi instead?", "hi-IN"),
+    ("en-IN", "kab tak pahunch jayega mera parcel", "hi-IN"),
+    ("en-IN", "आज शाम को खुला रहेगा क्या", "hi-IN"),
+    ("en-IN", "என் பில் ரொம்ப அதிகமா வந்திருக்கு", "ta-IN"),
+    ("hi-IN", "Has my package been shipped yet?", "en-IN"),
+    ("hi-IN", "I'd like to change my address, please.", "en-IN"),
+    ("hi-IN", "Sorry, I don't understand Hindi.", "en-IN"),
+    ("hi-IN", "Why was I charged twice for this?", "en-IN"),
+    ("hi-IN", "Please switch to English.", "en-IN"),
+    ("hi-IN", "That's not what I asked for.", "en-IN"),
+    ("ta-IN", "When does the clinic open tomorrow?", "en-IN"),
+    ("ta-IN", "मेरी दवाई कब मिलेगी?", "hi-IN"),
+];
+
+const MUST_NOT_UNSEEN: [(&str, &str); 20] = [
+    ("en-IN", "I live near Ghatkopar station, Mumbai, behind Shree Ganesh sweets."),
+    ("en-IN", "Arre yaar, my bill is wrong again."),
+    ("en-IN", "Haan haan, that's the one."),
+    ("en-IN", "धन्यवाद"),
+    ("en-IN", "Can I pay with Paytm or PhonePe?"),
+    ("en-IN", "Two plates of pani puri and one lassi please."),
+    ("en-IN", "My mother only understands Hindi."),
+    ("en-IN", "Dr. Subramaniam Chandrasekaran, is he in today?"),
+    ("en-IN", "Bas, that's all."),
+    ("en-IN", "Theek hai, thank you so much."),
+    ("en-IN", "Is the sign board in Tamil or in English?"),
+    ("hi-IN", "मेरा account balance check करना है"),
+    ("hi-IN", "Bluetooth speaker का warranty कितने दिन का है?"),
+    ("hi-IN", "HDFC credit card"),
+    ("hi-IN", "No no no."),
+    ("hi-IN", "Sorry."),
+    ("hi-IN", "hello hello, aawaz aa rahi hai?"),
+    ("hi-IN", "order cancel kar do, refund chahiye"),
+    ("hi-IN", "E-mail है ravi dot kumar at gmail dot com"),
+    ("ta-IN", "Appointment நாளைக்கு மாத்தணும்"),
+];
+
 const ALL: [&str; 3] = ["en-IN", "hi-IN", "ta-IN"];
 
 /// A follower that is in this language.
@@ -65,8 +111,9 @@ fn turn(follower: &mut Follower, text: &str) -> Option<&'static str> {
 #[test]
 fn what_must_switch_does_and_what_must_not_does_not() {
     let mut wrong = Vec::new();
-    let tried = MUST.iter().map(|(from, text, to)| (from, text, Some(*to)));
-    for (from, text, wanted) in tried.chain(MUST_NOT.iter().map(|(from, text)| (from, text, None))) {
+    let must = MUST.iter().chain(&MUST_UNSEEN).map(|(from, text, to)| (from, text, Some(*to)));
+    let must_not = MUST_NOT.iter().chain(&MUST_NOT_UNSEEN).map(|(from, text)| (from, text, None));
+    for (from, text, wanted) in must.chain(must_not) {
         let mut follower = at(from);
         let suspected = follower.suspects(text).map(|at| ALL[at]);
         let got = turn(&mut follower, text);
@@ -86,6 +133,12 @@ fn two_turns_that_lean_the_same_way_switch_and_one_between_them_that_does_not_re
         assert_eq!(turn(&mut follower, tells_nothing), None);
     }
     assert_eq!(turn(&mut follower, "पार्किंग कहाँ"), Some("hi-IN"));
+    let mut follower = at("hi-IN");
+    for (says, leads_to) in
+        [("Is the doctor available this evening?", None), ("The one for children.", Some("en-IN"))]
+    {
+        assert_eq!(turn(&mut follower, says), leads_to, "{says}");
+    }
     let mut follower = at("en-IN");
     assert_eq!(turn(&mut follower, "कितना किराया"), None);
     assert_eq!(turn(&mut follower, "How much is it?"), None);

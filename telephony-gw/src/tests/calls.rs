@@ -60,7 +60,7 @@ async fn a_call_from_its_webhook_to_its_hang_up() {
     let Some(ToMedia::Audio(frame)) = media.request().await else { panic!("no audio") };
     assert_eq!(&frame.payload[..], [0xff, 0xff, 0x7f, 0x7f]);
 
-    media.say(1, audio(320)).await;
+    media.say(1, audio(960)).await;
     media.say(1, FromMedia::Mark(Mark { name: "u1".into() })).await;
     let heard: Vec<_> = [
         hear(&mut socket).await.unwrap(),

@@ -69,7 +69,8 @@ impl Wire for Twilio {
     }
 
     fn playout(&self) -> Playout {
-        Playout { frame: Duration::from_millis(20), lead: Duration::from_millis(200) }
+        // Twilio takes messages of any size, and each costs both sides a wake-up.
+        Playout { frame: Duration::from_millis(60), lead: Duration::from_millis(200) }
     }
 }
 

@@ -5,9 +5,13 @@ const HINDI: &str = "मुझे एक कमरा चाहिए।";
 impl Rig {
     fn in_two_languages(preemptive: bool) -> Self {
         let turn = turn::Config { preemptive, ..turn::Config::default() };
+        Self::in_two(Config { turn, ..Config::default() })
+    }
+
+    fn in_two(config: Config) -> Self {
         let languages = ["en", "hi"].map(|tag| Language { tag: tag.into(), ..Language::default() });
         let mut rig = Self::new();
-        let config = Config { turn, languages: languages.into(), ..Config::default() };
+        let config = Config { languages: languages.into(), ..config };
         rig.core = Pipeline::new(config, 0, rig.t);
         rig
     }
@@ -61,6 +65,21 @@ fn a_turn_that_is_not_certain_is_answered_in_its_language_and_moves_nothing() {
     assert!(rig.outputs.contains(&Output::Confirm { epoch: 1 }), "{:?}", rig.outputs);
     assert!(rig.outputs.contains(&Output::Listen { language: 1 }));
     assert_eq!(rig.core.languages.current(), 1);
+}
+
+#[test]
+fn who_falls_silent_is_asked_for_in_the_language_of_the_moment() {
+    let turn = turn::Config { preemptive: false, ..turn::Config::default() };
+    let mut rig = Rig::in_two(Config { turn, idle_timeout: Some(ms(5000)), ..Config::default() });
+    rig.at(0, Input::Phrase(0, Purpose::IdlePrompt(0), phrase("Are you there?")));
+    rig.at(0, Input::Phrase(1, Purpose::IdlePrompt(0), phrase("सुन रहे हैं?")));
+    rig.caller_says(100, 1000, HINDI);
+    rig.segment(1500, 1, "ज़रूर।");
+    rig.at(1500, Input::ReplyDone { epoch: 1, then: None });
+    rig.audio(1600, 1, 0, 400);
+    rig.at(1600, Input::SpeechDone { take: Take { epoch: 1, number: 0 } });
+    rig.until(9000);
+    assert_eq!(heard_lines(&rig), ["ज़रूर।", "सुन रहे हैं?"]);
 }
 
 #[test]

@@ -123,6 +123,7 @@ impl Leg {
         self.report.ended_at = self.clock.stamp(now);
         self.report.overflow_bytes = self.playout.overflow_bytes();
         self.report.ahead_max_ms = self.playout.held_max().as_millis() as u64;
+        self.report.media_late_ms = self.playout.late_ms().clone();
         self.report.lay_turns();
         let recording = Recording { said: self.said, heard: self.playout.into_heard() };
         Outcome { report: self.report, recording }

@@ -1,7 +1,7 @@
 //! The carrier's play-out: a buffer that a clock empties at 8,000 bytes a second. Marks are echoed when what came
 //! before them was played; `clear` drops what was not.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::ear::{Ear, Heard};
@@ -72,6 +72,9 @@ pub struct Playout {
     overflow_bytes: u64,
     /// The most that was ever held.
     held_bytes_max: usize,
+    /// The most that was held since the burst began.
+    burst_held_max: usize,
+    late_ms: BTreeMap<u64, u64>,
     outputs: VecDeque<Output>,
 }
 
@@ -145,6 +148,12 @@ impl Playout {
         time_of(self.held_bytes_max)
     }
 
+    /// How many messages came so many milliseconds later than the server's own pace: by so much less sound was held with
+    /// them than at the best moment of their burst.
+    pub fn late_ms(&self) -> &BTreeMap<u64, u64> {
+        &self.late_ms
+    }
+
     /// Bytes dropped because the buffer was full.
     pub fn overflow_bytes(&self) -> u64 {
         self.overflow_bytes
@@ -164,6 +173,7 @@ impl Playout {
         let idle = self.last_media.is_none_or(|last| now.saturating_sub(last) >= BURST_GAP);
         if !self.in_burst || (self.buffer.is_empty() && idle) {
             self.in_burst = true;
+            self.burst_held_max = 0;
             self.outputs.push_back(Output::BurstBegan(now));
         }
         self.last_media = Some(now);
@@ -171,6 +181,9 @@ impl Playout {
         self.overflow_bytes += sound.len().saturating_sub(room) as u64;
         self.buffer.extend(&sound[..sound.len().min(room)]);
         self.held_bytes_max = self.held_bytes_max.max(self.buffer.len());
+        self.burst_held_max = self.burst_held_max.max(self.buffer.len());
+        let late = time_of(self.burst_held_max - self.buffer.len());
+        *self.late_ms.entry(late.as_millis() as u64).or_default() += 1;
     }
 
     fn discard(&mut self) -> usize {
@@ -251,6 +264,17 @@ mod tests {
 
     fn mark(name: &str, received: Duration, at: Duration, cleared: bool) -> Output {
         Output::Mark { name: name.to_owned(), received, at, cleared }
+    }
+
+    #[test]
+    fn a_message_is_late_by_what_the_burst_has_lost_of_its_lead() {
+        let mut playout = Playout::default();
+        for at in [0, 0, 20, 47, 60] {
+            playout.handle(Input::Media(tone(20)), ms(at));
+        }
+        // Another burst has a pace of its own.
+        playout.handle(Input::Media(tone(20)), ms(1_000));
+        assert_eq!(*playout.late_ms(), BTreeMap::from([(0, 5), (7, 1)]));
     }
 
     #[test]

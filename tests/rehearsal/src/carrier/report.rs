@@ -324,6 +324,8 @@ pub struct Report {
     pub keys_sent: String,
     /// How far the server was ahead of the play-out at most, in milliseconds of sound.
     pub ahead_max_ms: u64,
+    /// How many media messages of the server came so many milliseconds behind the pace that it had set in their burst.
+    pub media_late_ms: BTreeMap<u64, u64>,
     /// The caller's frames that left more than a frame's length later than the link has it: this machine was too busy
     /// for its times to count there. The first thousand.
     pub late: Vec<LateFrame>,
@@ -364,6 +366,7 @@ impl Report {
             dials: Vec::new(),
             keys_sent: String::new(),
             ahead_max_ms: 0,
+            media_late_ms: BTreeMap::new(),
             late: Vec::new(),
             overflow_bytes: 0,
             events_lost: 0,
