@@ -11,13 +11,13 @@ mod conformance;
 mod drain;
 mod exotel;
 mod faults;
-mod heard;
 mod hops;
 mod integrators;
 mod keys;
 mod kills;
 mod language;
 mod media_socket;
+mod outages;
 mod outbound;
 mod rpcs;
 mod sandbox;
@@ -44,6 +44,7 @@ fn main() {
     let trials = [
         kills::trials(),
         media_socket::trials(),
+        outages::trials(),
         faults::trials(),
         outbound::trials(),
         strangers::trials(),

@@ -6,7 +6,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use mesh::Pii;
 
-use super::{Event, Session, Settings, Transcript, Vendor, line, line::Line, replay::Due};
+use super::{
+    Event, Session, Settings, Transcript, Vendor,
+    line::{self, Line, Protocol},
+    replay::Due,
+};
 use crate::{audio::Format, socket::End};
 
 /// The most that a message leads to.
@@ -18,7 +22,7 @@ const AUDIO_MS_MAX: u16 = 3_000;
 const FORMATS: [Format; 4] = [Format::MULAW_8K, Format::PCM_8K, Format::PCM_16K, Format::PCM_24K];
 
 /// What a vendor's protocol does beside its socket.
-pub trait Deaf: Default {
+pub trait Deaf: Default + Protocol {
     /// The vendor's message.
     fn message(&mut self, line: &mut Line, text: &str) -> Result<(), End>;
 
@@ -36,7 +40,7 @@ pub trait Deaf: Default {
 pub fn run<P: Deaf>(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let format = FORMATS[data.len() % FORMATS.len()];
-    let (mut line, _session) = line_of(format);
+    let (mut line, _session) = line_of::<P>(format);
     let (mut protocol, mut now) = (P::default(), mesh::clock::now());
     line.opened();
     for message in text.lines() {
@@ -95,7 +99,7 @@ fn act(line: &str) -> Option<Act> {
     }
 }
 
-fn line_of(format: Format) -> (Line, Session) {
+fn line_of<P: Protocol>(format: Format) -> (Line, Session) {
     let settings = Settings {
         vendor: Vendor::Deepgram,
         base_url: "http://127.0.0.1:1".parse().expect("a URL"),
@@ -105,5 +109,5 @@ fn line_of(format: Format) -> (Line, Session) {
         call_id: "call".into(),
         format,
     };
-    line::new(settings, false)
+    line::new::<P>(settings, false)
 }
