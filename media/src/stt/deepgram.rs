@@ -41,7 +41,7 @@ pub struct Deepgram;
 
 impl Transcriber for Deepgram {
     fn open(&self, settings: Settings) -> Session {
-        line::open(settings, Nova::new(), false)
+        line::open(settings, Nova::default(), false)
     }
 }
 
@@ -114,11 +114,13 @@ impl Protocol for Nova {
     }
 }
 
-impl Nova {
-    fn new() -> Self {
+impl Default for Nova {
+    fn default() -> Self {
         Self { heard_at: clock::now(), speech_timeouts: 0, answer_by: None, unanswered: 0 }
     }
+}
 
+impl Nova {
     /// When the vendor must have said something of what the caller is saying.
     fn speech_by(&self, line: &Line) -> Option<Instant> {
         let since = line.speaks_since().filter(|_| self.speech_timeouts < SPEECH_TIMEOUTS_MAX)?;

@@ -8,7 +8,7 @@ use mesh::Pii;
 
 use super::{
     Event, Session, Settings, Transcript, Vendor,
-    line::{self, Line, Protocol},
+    line::{self, Line},
     replay::Due,
 };
 use crate::{audio::Format, socket::End};
@@ -22,7 +22,7 @@ const AUDIO_MS_MAX: u16 = 3_000;
 const FORMATS: [Format; 4] = [Format::MULAW_8K, Format::PCM_8K, Format::PCM_16K, Format::PCM_24K];
 
 /// What a vendor's protocol does beside its socket.
-pub trait Deaf: Default + Protocol {
+pub trait Deaf: Default {
     /// The vendor's message.
     fn message(&mut self, line: &mut Line, text: &str) -> Result<(), End>;
 
@@ -40,7 +40,7 @@ pub trait Deaf: Default + Protocol {
 pub fn run<P: Deaf>(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let format = FORMATS[data.len() % FORMATS.len()];
-    let (mut line, _session) = line_of::<P>(format);
+    let (mut line, _session) = line_of(format);
     let (mut protocol, mut now) = (P::default(), mesh::clock::now());
     line.opened();
     for message in text.lines() {
@@ -78,7 +78,7 @@ pub fn run<P: Deaf>(data: &[u8]) {
             protocol.check(&event);
         }
         assert!(line.replay.unsettled() <= line.replay.sent());
-        assert!(line.replay.kept() <= KEPT_MAX, "{:?} are kept", line.replay.kept());
+        assert!(line.replay.kept_length() <= KEPT_MAX, "{:?} are kept", line.replay.kept_length());
     }
 }
 
@@ -99,7 +99,7 @@ fn act(line: &str) -> Option<Act> {
     }
 }
 
-fn line_of<P: Protocol>(format: Format) -> (Line, Session) {
+fn line_of(format: Format) -> (Line, Session) {
     let settings = Settings {
         vendor: Vendor::Deepgram,
         base_url: "http://127.0.0.1:1".parse().expect("a URL"),
@@ -108,6 +108,7 @@ fn line_of<P: Protocol>(format: Format) -> (Line, Session) {
         language: "en".into(),
         call_id: "call".into(),
         format,
+        has_fallback: false,
     };
-    line::new::<P>(settings, false)
+    line::new("deepgram", settings, false)
 }

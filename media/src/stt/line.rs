@@ -86,17 +86,17 @@ pub struct Line {
 
 /// Opens a session at once and dials behind it.
 pub fn open<P: Protocol>(settings: Settings, protocol: P, decides_turns: bool) -> Session {
-    let (line, session) = new::<P>(settings, decides_turns);
+    let (line, session) = new(P::VENDOR.name, settings, decides_turns);
     tokio::spawn(line.run(protocol));
     session
 }
 
 /// A line that is not dialled yet, and its session.
-pub fn new<P: Protocol>(settings: Settings, decides_turns: bool) -> (Line, Session) {
+pub fn new(vendor: &'static str, settings: Settings, decides_turns: bool) -> (Line, Session) {
     let (commands, command_rx) = mpsc::channel(256);
     let (event_tx, events) = mpsc::channel(64);
     let line = Line {
-        breaker: Breaker::new(P::VENDOR.name, &settings.base_url, &settings.api_key),
+        breaker: Breaker::new(vendor, &settings.base_url, &settings.api_key),
         replay: Replay::new(settings.format),
         settings,
         commands: command_rx,

@@ -216,7 +216,7 @@ impl Replay {
 
     /// How much audio is kept.
     #[cfg(any(test, feature = "fuzz"))]
-    pub fn kept(&self) -> Duration {
+    pub fn kept_length(&self) -> Duration {
         self.duration_of(self.kept_to - self.kept_from)
     }
 
