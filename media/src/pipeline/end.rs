@@ -23,6 +23,8 @@ pub struct Ending {
     pub is_away: bool,
     /// The apology is waited for until then: a call that has just begun does not have it yet.
     pub awaits_apology: Option<(EndReason, Instant)>,
+    /// A vendor was gone for good while nobody heard us: the call ends with this when the caller is back.
+    pub failed_while_away: Option<EndReason>,
     /// Nothing more is done.
     pub over: bool,
 }
@@ -34,6 +36,14 @@ impl Pipeline {
             return;
         }
         self.vendor_fault(vendor, detail, now);
+        if self.ending.is_away {
+            self.ending.failed_while_away.get_or_insert(reason);
+        } else {
+            self.give_up(reason, now);
+        }
+    }
+
+    fn give_up(&mut self, reason: EndReason, now: Instant) {
         if self.phrase(Purpose::Apology).is_some() || reason == EndReason::TtsFailed {
             return self.end_with(Purpose::Apology, reason, now);
         }
@@ -114,6 +124,9 @@ impl Pipeline {
     pub(super) fn come_back(&mut self, outcome: CarrierOutcome, now: Instant) {
         if !std::mem::take(&mut self.ending.is_away) {
             return;
+        }
+        if let Some(reason) = self.ending.failed_while_away.take() {
+            return self.give_up(reason, now);
         }
         self.epoch += 1;
         self.outputs.push_back(Output::ActionEnded { epoch: self.epoch, outcome });

@@ -180,11 +180,17 @@ impl Pipeline {
         }
         let Some(reply) = &mut self.reply else { return };
         let kept = std::mem::take(&mut reply.next_text) + &std::mem::take(&mut reply.kept);
-        (reply.take_language, reply.take_is_last) = (reply.language, false);
-        let rest = match (cut.rest_text.is_empty(), kept.is_empty()) {
-            (false, false) => format!("{} {kept}", cut.rest_text),
-            (false, true) => cut.rest_text,
-            (true, _) => kept,
+        // A take speaks one language: what came after a switch waits for the rest.
+        reply.take_is_last = reply.take_language != reply.language;
+        let rest = if reply.take_is_last {
+            reply.next_text = kept;
+            cut.rest_text
+        } else {
+            match (cut.rest_text.is_empty(), kept.is_empty()) {
+                (false, false) => format!("{} {kept}", cut.rest_text),
+                (false, true) => cut.rest_text,
+                (true, _) => kept,
+            }
         };
         let epoch = cut.epoch;
         self.playout.begin_after(epoch, cut.kind, cut.heard_text);
