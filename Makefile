@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 PROTOSET := out/trunkline.protoset
-.PHONY: help demo test check sim turns bench soak fuzz test-engines proto-baseline protoset system tools
+.PHONY: help demo test check sim faults turns bench soak fuzz test-engines proto-baseline protoset system tools
 
 CARGO ?= cargo
 # More options of cargo's, such as --locked.
@@ -68,6 +68,13 @@ bench: system tools ## What a call costs, turns, preemption, barge-in, VAD, retr
 		echo; $(RELEASE)/examples/vad_cost; \
 		echo; $(RELEASE)/examples/search_bench; \
 	fi
+
+faults: system ## The fault table: every vendor with every fault, over both carriers; ARGS='--only stt' a part, BIN=FILE that binary
+	@if [ -z '$(BIN)' ]; then \
+		echo "==> building trunkline (some minutes the first time)" >&2; \
+		$(CARGO) build $(CARGO_FLAGS) --bin trunkline; \
+	fi
+	@python3 tests/bench/faults.py --bin '$(or $(BIN),$(dir $(RELEASE))debug/trunkline)' $(ARGS)
 
 soak: system tools ## Half an hour of calls that come and go: memory, tasks and descriptors stay flat; ARGS='--minutes 5'
 	@if [ -z '$(BIN)' ]; then \

@@ -52,6 +52,8 @@ const DRAIN_GRACE: Duration = Duration::from_secs(2);
 
 /// The origin of Twilio's REST API, where no other is set.
 const TWILIO_API: &str = "https://api.twilio.com";
+/// The same of Exotel's, in Mumbai.
+const EXOTEL_API: &str = "https://api.in.exotel.com";
 
 /// What a node is to be.
 pub struct Plan {
@@ -342,17 +344,25 @@ impl Composer {
         });
         let mut config = telephony_gw::Config::new(public_url, self.config.node.clone(), twilio);
         let exotel = &self.config.exotel;
+        let exotel_url = match &exotel.base_url {
+            Some(url) => url.clone(),
+            None => EXOTEL_API.parse().map_err(Exit::internal)?,
+        };
         config.exotel = exotel.webhook_secret.clone().map(|secret| ExotelAccount {
             secret,
             account_sid: exotel.account_sid.clone(),
             networks: exotel.networks.clone(),
             sample_rate_hz: exotel.sample_rate_hz,
+            api_key: exotel.api_key.clone(),
+            api_token: exotel.api_token.clone(),
+            api_url: exotel_url,
         });
         config.calls_max = self.config.calls_max;
         let media = MediaServiceClient::new(self.hop(Role::TelephonyGw, Role::Media)?)
             .max_decoding_message_size(mesh::serve::STREAM_MESSAGE_MAX_BYTES);
         let routing = RoutingServiceClient::new(self.hop(Role::TelephonyGw, Role::Tenancy)?);
-        let gateway = TelephonyGw::new(config, media, routing, self.drain.clone())
+        let agents = AgentServiceClient::new(self.hop(Role::TelephonyGw, Role::Tenancy)?);
+        let gateway = TelephonyGw::new(config, media, routing, agents, self.drain.clone())
             .map_err(|error| Exit::unavailable(chain(&error)))?;
         self.local.insert(Role::TelephonyGw, Routes::new(CallServiceServer::new(gateway.call_service())));
         Ok(gateway)

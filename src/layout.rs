@@ -227,6 +227,19 @@ fn command(config: &Config, binary: &Path, role: Role) -> Command {
     if let Some(secret) = &config.exotel.webhook_secret {
         command.env("EXOTEL_WEBHOOK_SECRET", secret.expose());
     }
+    let exotel = [("KEY", &config.exotel.api_key), ("TOKEN", &config.exotel.api_token)];
+    for (name, secret) in exotel.iter().filter(|_| role == Role::TelephonyGw) {
+        if let Some(secret) = secret {
+            command.env(format!("EXOTEL_API_{name}"), secret.expose());
+        }
+    }
+    for (name, text) in [
+        ("EXOTEL_BASE_URL", config.exotel.base_url.as_ref().map(Url::as_str)),
+        ("EXOTEL_ACCOUNT_SID", config.exotel.account_sid.as_deref()),
+        ("TWILIO_ACCOUNT_SID", config.twilio_account_sid.as_deref()),
+    ] {
+        command.envs(text.map(|text| (name, text)));
+    }
     command.env("EXOTEL_SAMPLE_RATE", config.exotel.sample_rate_hz.to_string());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
     command

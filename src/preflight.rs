@@ -38,7 +38,9 @@ pub fn check(config: &Config, roles: &BTreeSet<Role>, development: bool) -> Resu
         }
     }
     let vendors = config.vendors.iter().map(|(name, vendor)| (*name, &vendor.base_url));
-    for (name, url) in vendors.chain([("twilio", &config.twilio_base_url)]) {
+    for (name, url) in
+        vendors.chain([("twilio", &config.twilio_base_url), ("exotel", &config.exotel.base_url)])
+    {
         if let Some(url) = url
             && !is_private(url)
         {

@@ -1,6 +1,7 @@
 //! The media role: listens, decides whose turn it is, and speaks.
 
 pub mod audio;
+mod circuits;
 pub mod config;
 mod conversation;
 #[cfg(any(test, feature = "fuzz"))]

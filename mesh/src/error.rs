@@ -150,6 +150,8 @@ pub fn code_of(reason: ErrorReason) -> Code {
         | ErrorReason::ProviderKeyMissing
         | ErrorReason::WrongState
         | ErrorReason::ResourceInUse
+        | ErrorReason::CarrierNotConfigured
+        | ErrorReason::CarrierRefused
         | ErrorReason::AgentNotPublished => Code::FailedPrecondition,
         ErrorReason::EtagMismatch | ErrorReason::RequestInProgress => Code::Aborted,
         ErrorReason::ConcurrencyLimit | ErrorReason::QuotaExceeded => Code::ResourceExhausted,
@@ -253,7 +255,7 @@ mod tests {
         let status: Status = ServiceError::quota("tenants/a", "agents", 3).into();
         assert!(status.get_error_details().quota_failure().is_some());
         assert_eq!(status.code(), Code::ResourceExhausted);
-        for number in 1..=25 {
+        for number in 1..=27 {
             let reason = ErrorReason::try_from(number).unwrap();
             assert!(
                 name_of(reason).len() <= 63

@@ -47,6 +47,12 @@ pub struct Exotel {
     pub account_sid: Option<String>,
     /// In the path of every webhook; without it every one is refused.
     pub webhook_secret: Option<Pii<String>>,
+    /// The key of its REST API; without it no call is placed.
+    pub api_key: Option<Pii<String>>,
+    /// The token that goes with the key.
+    pub api_token: Option<Pii<String>>,
+    /// The origin of its REST API; `None`: the vendor's.
+    pub base_url: Option<Url>,
     /// Where Exotel calls from; empty: anywhere.
     pub networks: Vec<Network>,
     /// The rate that media streams are asked for.
@@ -221,6 +227,9 @@ impl Config {
             exotel: Exotel {
                 account_sid: reader.optional("exotel.account_sid"),
                 webhook_secret: reader.secret_in_url("exotel.webhook_secret"),
+                api_key: reader.secret("exotel.api_key"),
+                api_token: reader.secret("exotel.api_token"),
+                base_url: reader.origin("exotel.base_url"),
                 networks: reader.networks("exotel.networks"),
                 sample_rate_hz: reader
                     .matching("exotel.sample_rate", |rate| matches!(rate, "8000" | "16000" | "24000"))

@@ -205,7 +205,13 @@ pub const SETTINGS: &[Setting] = &[
     setting("sarvam.base_url", "SARVAM_BASE_URL", None, URL, "Sarvam's origin; default: wss://api.sarvam.ai"),
     secret("voyage.api_key", "VOYAGE_API_KEY", "Voyage's key"),
     setting("voyage.base_url", "VOYAGE_BASE_URL", None, URL, "Voyage's origin; default: by the key's prefix"),
-    setting("twilio.account_sid", "TWILIO_ACCOUNT_SID", None, TEXT, "the platform's Twilio account"),
+    setting(
+        "twilio.account_sid",
+        "TWILIO_ACCOUNT_SID",
+        None,
+        TEXT,
+        "the platform's Twilio account; without it no call is placed over Twilio",
+    ),
     secret("twilio.auth_token", "TWILIO_AUTH_TOKEN", "its token; without it every webhook is refused"),
     setting(
         "twilio.base_url",
@@ -214,7 +220,22 @@ pub const SETTINGS: &[Setting] = &[
         URL,
         "the origin of its REST API; default: https://api.twilio.com",
     ),
-    setting("exotel.account_sid", "EXOTEL_ACCOUNT_SID", None, TEXT, "the platform's Exotel account"),
+    setting(
+        "exotel.account_sid",
+        "EXOTEL_ACCOUNT_SID",
+        None,
+        TEXT,
+        "the platform's Exotel account; without it no call is placed over Exotel",
+    ),
+    secret("exotel.api_key", "EXOTEL_API_KEY", "the key of its REST API, to place calls"),
+    secret("exotel.api_token", "EXOTEL_API_TOKEN", "the token that goes with the key"),
+    setting(
+        "exotel.base_url",
+        "EXOTEL_BASE_URL",
+        None,
+        URL,
+        "the origin of its REST API; default: https://api.in.exotel.com",
+    ),
     Setting {
         allowed: "4 to 128 of letters, digits, - and _",
         ..secret(

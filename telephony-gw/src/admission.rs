@@ -11,11 +11,15 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use proto::types::v1::{CallContext, CarrierAction};
+use proto::types::v1::{CallContext, Carrier, CarrierAction, DialState};
 use sha2::{Digest as _, Sha256};
 
 /// How often a carrier may come back to one call.
 const RESUMES_MAX: u32 = 3;
+/// How long a call that we place waits for news of its carrier: the telephone rings for 25 s at most.
+const DIAL_PATIENCE: Duration = Duration::from_secs(45);
+/// How long finding out what became of it may take after that.
+const INQUIRY: Duration = Duration::from_secs(15);
 /// How long a call is remembered after its end, for a carrier that asks what comes next.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
@@ -48,12 +52,12 @@ fn digest(token: &str) -> Digest {
     Sha256::digest(token.as_bytes()).into()
 }
 
-/// A call that the carrier announced.
+/// A call that the carrier announced, or is asked to place.
 #[derive(Debug, Clone)]
 pub struct Announced {
     /// Who calls whom, and which agent answers.
     pub context: Arc<CallContext>,
-    /// The carrier's name of the call.
+    /// The carrier's name of the call; empty while it has not told.
     pub call_sid: String,
     /// The carrier's name of the account; `None` if it was not told, and any is taken.
     pub account_sid: Option<String>,
@@ -128,6 +132,10 @@ struct Record<H> {
     connected: bool,
     /// What the carrier was asked to do with the call, until that is over.
     action: Option<CarrierAction>,
+    /// How far the dialling of a call that we place has come.
+    dial: Option<DialState>,
+    /// Nothing is heard of the dialling, and the carrier is being asked.
+    is_doubtful: bool,
     /// The carrier has asked whom to dial for it.
     dialled: bool,
     /// None once the call is over.
@@ -139,12 +147,25 @@ struct Record<H> {
 /// A call as its carrier knows it.
 #[derive(Debug, Clone)]
 pub struct AtCarrier {
+    /// Which.
+    pub carrier: Carrier,
     /// The carrier's name of the call.
     pub call_sid: String,
     /// The carrier's name of the account, if it was told.
     pub account_sid: Option<String>,
     /// The token of its newest stream.
     pub token: Token,
+    /// We asked the carrier to place it.
+    pub is_placed: bool,
+}
+
+/// What a look at the deadlines found.
+#[derive(Debug, Default)]
+pub struct Purged {
+    /// Admissions that expired: those calls are over. True where we placed the call.
+    pub ended: Vec<(Arc<CallContext>, bool)>,
+    /// Calls that we place and of which nothing was heard for long: their carrier is to be asked, once.
+    pub doubtful: Vec<String>,
 }
 
 /// A `start` that was accepted.
@@ -184,13 +205,34 @@ impl<H> Table<H> {
     /// # Errors
     /// [`Full`] over the limit of calls.
     pub fn admit(&mut self, announced: Announced, token: Token, held: H, now: Instant) -> Result<(), Full> {
+        self.take_in(announced, None, token, held, now + self.admission_timeout)
+    }
+
+    /// Admits a call that the carrier is to place, and has no name for yet.
+    ///
+    /// # Errors
+    /// [`Full`] over the limit of calls.
+    pub fn place(&mut self, announced: Announced, token: Token, held: H, now: Instant) -> Result<(), Full> {
+        self.take_in(announced, Some(DialState::Dialling), token, held, now + DIAL_PATIENCE)
+    }
+
+    fn take_in(
+        &mut self,
+        announced: Announced,
+        dial: Option<DialState>,
+        token: Token,
+        held: H,
+        until: Instant,
+    ) -> Result<(), Full> {
         if self.is_full() {
             return Err(Full);
         }
         let call_id = announced.context.call_id.clone();
         let digest = digest(token.expose());
         self.by_token.insert(digest, call_id.clone());
-        self.by_sid.insert(announced.call_sid.clone(), call_id.clone());
+        if !announced.call_sid.is_empty() {
+            self.by_sid.insert(announced.call_sid.clone(), call_id.clone());
+        }
         let record = Record {
             announced,
             token,
@@ -199,9 +241,11 @@ impl<H> Table<H> {
             resumes: 0,
             connected: false,
             action: None,
+            dial,
+            is_doubtful: false,
             dialled: false,
             held: Some(held),
-            until: now + self.admission_timeout,
+            until,
         };
         self.records.insert(call_id, record);
         self.in_progress += 1;
@@ -236,13 +280,12 @@ impl<H> Table<H> {
         account_sid: &str,
     ) -> Result<Accepted<'_, H>, Refusal> {
         self.check(token)?;
-        let call_id = self.by_token.get(&digest(token)).ok_or(Refusal::UnknownToken)?;
-        let record = self.records.get_mut(call_id).ok_or(Refusal::UnknownToken)?;
-        let announced = &record.announced;
-        let other_account = announced.account_sid.as_ref().is_some_and(|known| known != account_sid);
-        if announced.call_sid != call_sid || other_account {
+        let call_id = self.by_token.get(&digest(token)).ok_or(Refusal::UnknownToken)?.clone();
+        let known = self.records.get(&call_id).and_then(|record| record.announced.account_sid.as_ref());
+        if known.is_some_and(|known| known != account_sid) || !self.name(&call_id, call_sid) {
             return Err(Refusal::OtherCall);
         }
+        let record = self.records.get_mut(&call_id).ok_or(Refusal::UnknownToken)?;
         let held = record.held.as_mut().ok_or(Refusal::CallOver)?;
         record.spent = true;
         record.connected = true;
@@ -269,9 +312,36 @@ impl<H> Table<H> {
         self.records.get(call_id).is_some_and(|record| record.token.expose() == token)
     }
 
-    /// True if the carrier announced the call under this name.
-    pub fn is_announced_as(&self, call_id: &str, call_sid: &str) -> bool {
-        self.records.get(call_id).is_some_and(|record| record.announced.call_sid == call_sid)
+    /// True if this is the carrier's name of the call: the one that it was announced under, or the first that is told of a
+    /// call that we place.
+    pub fn name(&mut self, call_id: &str, call_sid: &str) -> bool {
+        let Some(record) = self.records.get_mut(call_id) else { return false };
+        let known = &mut record.announced.call_sid;
+        if known.is_empty() && !call_sid.is_empty() && !self.by_sid.contains_key(call_sid) {
+            call_sid.clone_into(known);
+            self.by_sid.insert(call_sid.to_owned(), call_id.to_owned());
+        }
+        !call_sid.is_empty() && known == call_sid
+    }
+
+    /// The dialling of a call that we place has come this far. The call, if that is news.
+    pub fn dial_progress(
+        &mut self,
+        call_id: &str,
+        state: DialState,
+        now: Instant,
+    ) -> Option<Arc<CallContext>> {
+        let record = self.records.get_mut(call_id).filter(|record| record.held.is_some())?;
+        let known = record.dial.as_mut().filter(|known| **known < state)?;
+        *known = state;
+        record.is_doubtful = false;
+        record.until = now + DIAL_PATIENCE;
+        Some(Arc::clone(&record.announced.context))
+    }
+
+    /// True while the call is admitted or connected.
+    pub fn is_in_progress(&self, call_id: &str) -> bool {
+        self.records.get(call_id).is_some_and(|record| record.held.is_some())
     }
 
     /// What is held for a call in progress that has connected.
@@ -326,7 +396,14 @@ impl<H> Table<H> {
     pub fn at_carrier(&self, call_id: &str) -> Option<AtCarrier> {
         let record = self.records.get(call_id)?;
         let Announced { call_sid, account_sid, .. } = record.announced.clone();
-        Some(AtCarrier { call_sid, account_sid, token: record.token.clone() })
+        let (token, is_placed) = (record.token.clone(), record.dial.is_some());
+        Some(AtCarrier {
+            carrier: record.announced.context.carrier(),
+            call_sid,
+            account_sid,
+            token,
+            is_placed,
+        })
     }
 
     /// A call in progress or just over, if it is this tenant's.
@@ -365,15 +442,20 @@ impl<H> Table<H> {
         Some(Arc::clone(&record.announced.context))
     }
 
-    /// Forgets what is long over, and ends the admissions that expired: those are returned.
-    pub fn purge(&mut self, now: Instant) -> Vec<Arc<CallContext>> {
+    /// Forgets what is long over, and ends the admissions that expired.
+    pub fn purge(&mut self, now: Instant) -> Purged {
         let due = |record: &Record<H>| now >= record.until && (record.held.is_none() || !record.connected);
         let due: Vec<String> =
             self.records.iter().filter(|(_, record)| due(record)).map(|(id, _)| id.clone()).collect();
-        let mut expired = Vec::new();
+        let mut purged = Purged::default();
         for call_id in due {
-            if let Some(context) = self.end(&call_id, now) {
-                expired.push(context);
+            let Some(record) = self.records.get_mut(&call_id) else { continue };
+            let is_placed = record.dial.is_some();
+            if is_placed && record.held.is_some() && !std::mem::replace(&mut record.is_doubtful, true) {
+                record.until = now + INQUIRY;
+                purged.doubtful.push(call_id);
+            } else if let Some(context) = self.end(&call_id, now) {
+                purged.ended.push((context, is_placed));
             } else if let Some(record) = self.records.remove(&call_id) {
                 for digest in &record.issued {
                     self.by_token.remove(digest);
@@ -381,7 +463,7 @@ impl<H> Table<H> {
                 self.by_sid.remove(&record.announced.call_sid);
             }
         }
-        expired
+        purged
     }
 
     /// How many calls are remembered, those that are over included.

@@ -190,6 +190,24 @@ pub fn end_by_carrier(shared: &Shared, call_sid: &str) {
     shared.end(&call_id, EndReason::CallerHangup, Duration::ZERO);
 }
 
-fn new_token() -> Token {
+/// The carrier says that the stream of this token is over, which its socket should have told. What was made of it, for the
+/// log.
+pub fn stream_gone(shared: &Shared, token: &str, call_sid: &str) -> &'static str {
+    let mut table = shared.table();
+    let Some(call_id) = table.call_of_token(token).map(str::to_owned) else { return "unknown" };
+    if !table.is_current(&call_id, token) || !table.name(&call_id, call_sid) {
+        return "past";
+    }
+    match table.connected(&call_id) {
+        Some(held) => {
+            let _ = held.notes.try_send(Note::StreamGone);
+            "stream_over"
+        }
+        None => "past",
+    }
+}
+
+/// A token that nobody can guess.
+pub fn new_token() -> Token {
     Token::from_random(rand::random())
 }

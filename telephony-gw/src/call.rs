@@ -39,6 +39,8 @@ const REOPEN_TIMEOUT: Duration = Duration::from_secs(2);
 const REOPEN_PAUSE: Duration = Duration::from_millis(200);
 /// How often a call's stream may break.
 const REOPENS_MAX: u32 = 3;
+/// How long the carrier's socket may take to say what the carrier has said elsewhere.
+const GONE_GRACE: Duration = Duration::from_secs(2);
 /// How long both sides have to answer our farewell.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -53,6 +55,8 @@ pub enum Input<'a> {
     CarrierClosed,
     /// The carrier's socket broke, or it was replaced by its own next step.
     CarrierLost,
+    /// The carrier says elsewhere that its stream is over.
+    CarrierGone,
     /// The carrier broke the protocol, or may not come back.
     CarrierUnusable,
     /// The carrier came back with a new stream.
@@ -160,6 +164,8 @@ pub struct Call {
     state: State,
     media: MediaLink,
     carrier: CarrierLink,
+    /// When a socket counts as lost whose stream the carrier says is over.
+    gone_by: Option<Instant>,
     pacer: Pacer,
     inbound: Inbound,
     /// What came of the carrier's action, until the carrier is back.
@@ -189,6 +195,7 @@ impl Call {
             state: State::Connected,
             media: MediaLink::Opening { by: now + OPEN_TIMEOUT },
             carrier: CarrierLink::Here { heard_at: now },
+            gone_by: None,
             pacer: Pacer::new(format, playout),
             inbound: Inbound::new(format),
             outcome: None,
@@ -213,6 +220,7 @@ impl Call {
             Input::Carrier(event) => self.handle_carrier(event, now),
             Input::CarrierClosed | Input::CarrierOver => self.end(EndReason::CallerHangup, now),
             Input::CarrierLost => self.lose_carrier(now),
+            Input::CarrierGone => self.gone_by = self.gone_by.or(Some(now + GONE_GRACE)),
             Input::CarrierUnusable => self.end(EndReason::CarrierLost, now),
             Input::CarrierBack => self.take_carrier_back(now),
             Input::ActionRefused | Input::ActionEnded(_) => {}
@@ -238,7 +246,10 @@ impl Call {
             State::Connected | State::Active => {}
         }
         let carrier = match self.carrier {
-            CarrierLink::Here { heard_at } => heard_at + self.patience.silence,
+            CarrierLink::Here { heard_at } => {
+                let silent = heard_at + self.patience.silence;
+                self.gone_by.map_or(silent, |gone| gone.min(silent))
+            }
             CarrierLink::Away { since } => since + self.patience.resume,
             CarrierLink::Acting(acting) => acting.by,
         };
@@ -370,6 +381,7 @@ impl Call {
         self.inbound.resume(now.saturating_duration_since(since));
         self.pacer.hold();
         self.carrier = CarrierLink::Here { heard_at: now };
+        self.gone_by = None;
         self.pacer.release();
         if let Some(outcome) = self.outcome.take() {
             self.tell_media(ToMedia::ActionEnded(ActionEnded { outcome: outcome.into() }));
@@ -381,7 +393,10 @@ impl Call {
             return;
         }
         match self.carrier {
-            CarrierLink::Here { heard_at } if now >= heard_at + self.patience.silence => {
+            CarrierLink::Here { heard_at }
+                if now >= heard_at + self.patience.silence
+                    || self.gone_by.is_some_and(|gone| now >= gone) =>
+            {
                 self.lose_carrier(now)
             }
             CarrierLink::Away { since } if now >= since + self.patience.resume => {

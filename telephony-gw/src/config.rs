@@ -55,7 +55,7 @@ impl Config {
 pub struct TwilioAccount {
     /// The account's auth token: the key of every webhook's signature.
     pub auth_token: Pii<String>,
-    /// The account's SID, `AC...`. When set, webhooks and streams of other accounts are refused.
+    /// The account's SID, `AC...`. When set, webhooks and streams of other accounts are refused; without it no call is placed.
     pub account_sid: Option<String>,
     /// Where its REST API is.
     pub api_url: Url,
@@ -66,10 +66,16 @@ pub struct TwilioAccount {
 pub struct ExotelAccount {
     /// Stands in the path of every webhook: Exotel signs nothing.
     pub secret: Pii<String>,
-    /// The account's SID. When set, streams of other accounts are refused.
+    /// The account's SID. When set, streams of other accounts are refused; without it no call is placed.
     pub account_sid: Option<String>,
     /// Where Exotel calls from; empty: anywhere.
     pub networks: Vec<Network>,
     /// The rate that media streams are asked for: 8000, 16000 or 24000.
     pub sample_rate_hz: u32,
+    /// The key of its REST API. Without it no call is placed.
+    pub api_key: Option<Pii<String>>,
+    /// The token that goes with the key.
+    pub api_token: Option<Pii<String>>,
+    /// Where its REST API is.
+    pub api_url: Url,
 }

@@ -183,5 +183,9 @@ fn end_reason_label(reason: EndReason) -> &'static str {
         EndReason::Internal => "internal",
         EndReason::Transferred => "transferred",
         EndReason::OperatorHangup => "operator_hangup",
+        EndReason::Busy => "busy",
+        EndReason::NoAnswer => "no_answer",
+        EndReason::DialFailed => "dial_failed",
+        EndReason::OutcomeUnknown => "outcome_unknown",
     }
 }

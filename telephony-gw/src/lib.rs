@@ -7,6 +7,7 @@ mod admission;
 mod arrival;
 pub mod call;
 mod config;
+mod dialling;
 mod events;
 mod exotel;
 pub mod framing;
@@ -15,7 +16,10 @@ pub mod framing;
 pub mod fuzz;
 mod link;
 mod listener;
+mod place;
 pub mod playout;
+mod requests;
+mod rest;
 mod service;
 mod session;
 mod shared;
@@ -37,7 +41,7 @@ use axum::{
 use mesh::{Drain, Hop};
 use proto::{
     media::v1::media_service_client::MediaServiceClient,
-    tenancy::v1::routing_service_client::RoutingServiceClient,
+    tenancy::v1::{agent_service_client::AgentServiceClient, routing_service_client::RoutingServiceClient},
 };
 
 pub use config::{Config, ExotelAccount, Network, TwilioAccount};
@@ -62,7 +66,8 @@ pub struct TelephonyGw {
 }
 
 impl TelephonyGw {
-    /// A gateway that hands calls to `media` and asks `routing` who owns a number. Needs a Tokio runtime around it:
+    /// A gateway that hands calls to `media`, and asks `routing` who owns a number and `agents` for an agent's live version.
+    /// Needs a Tokio runtime around it:
     /// one task of its own ends admissions that nobody used.
     ///
     /// # Errors
@@ -71,9 +76,10 @@ impl TelephonyGw {
         config: Config,
         media: MediaServiceClient<Hop>,
         routing: RoutingServiceClient<Hop>,
+        agents: AgentServiceClient<Hop>,
         drain: Drain,
     ) -> Result<Self, Error> {
-        let shared = Shared::new(config, media, routing, drain).map_err(Error::HttpClient)?;
+        let shared = Shared::new(config, media, (routing, agents), drain).map_err(Error::HttpClient)?;
         Ok(Self { shared })
     }
 
@@ -83,6 +89,8 @@ impl TelephonyGw {
             .route("/twilio/voice", post(webhooks::voice))
             .route("/twilio/after/{token}", post(webhooks::after))
             .route("/twilio/status", post(webhooks::status))
+            .route("/twilio/status/{call_id}", post(webhooks::dial_status))
+            .route("/twilio/stream/{token}", post(webhooks::stream_status))
             .route("/twilio/media/{node}/{token}", get(listener::twilio))
             .route("/twilio/media/{node}/", get(listener::media_without_token))
             .route("/twilio/media/{node}", get(listener::media_without_token))
@@ -91,6 +99,7 @@ impl TelephonyGw {
             .route("/exotel/{secret}/transfer", get(exotel::transfer).post(exotel::transfer))
             .route("/exotel/{secret}/connect", get(exotel::connect).post(exotel::connect))
             .route("/exotel/{secret}/status", post(exotel::status))
+            .route("/exotel/{secret}/status/{call_id}", post(exotel::dial_status))
             .route("/exotel/media/{node}/{token}", get(listener::exotel))
             .route("/exotel/media/{node}/", get(listener::media_without_token))
             .layer(DefaultBodyLimit::max(WEBHOOK_BYTES_MAX))

@@ -10,11 +10,13 @@ use axum::{
     http::{HeaderMap, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
+use proto::types::v1::DialState;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::tungstenite;
 
 use crate::{
     admission::Refusal,
+    dialling,
     events::MediaSocketRefused,
     exotel,
     session::{Carrier, Note, Session},
@@ -246,6 +248,8 @@ fn bind(
         let in_flight = Arc::clone(&accepted.held.in_flight);
         let context = accepted.context;
         drop(table);
+        // Whoever is connected has answered, whatever the carrier told of it.
+        dialling::progressed(shared, &context.call_id, DialState::Answered);
         let session = Session::new(Arc::clone(shared), context, carrier, inbox, in_flight);
         return Ok(Some(Box::new(session)));
     }
@@ -253,9 +257,12 @@ fn bind(
         Ok(()) => Ok(None),
         Err(error) => match error.into_inner() {
             Note::Attach(carrier) => Err((SocketRefusal::CallBusy, Box::new(carrier.socket))),
-            Note::StreamOver | Note::CarrierOver | Note::ActionEnded(_) | Note::HangUp | Note::GaveUp => {
-                Ok(None)
-            }
+            Note::StreamOver
+            | Note::StreamGone
+            | Note::CarrierOver
+            | Note::ActionEnded(_)
+            | Note::HangUp
+            | Note::GaveUp => Ok(None),
         },
     }
 }

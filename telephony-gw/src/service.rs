@@ -1,15 +1,18 @@
 //! `CallService` over gRPC: what a tenant's operators see of its calls, and do with them.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use mesh::{ServiceError, auth::Caller};
 use proto::{
-    telephony::v1::{HangUpCallRequest, HangUpCallResponse, WatchCallsRequest, call_service_server},
+    telephony::v1::{
+        CreateCallRequest, CreateCallResponse, HangUpCallRequest, HangUpCallResponse, WatchCallsRequest,
+        call_service_server,
+    },
     types::v1::{EndReason, ErrorReason},
 };
 use tonic::{Request, Response, Status};
 
-use crate::{session::Note, shared::Shared, watch::WatchStream};
+use crate::{place, session::Note, shared::Shared, watch::WatchStream};
 
 /// `CallService` of this gateway.
 #[derive(Clone)]
@@ -35,21 +38,30 @@ impl call_service_server::CallService for CallService {
         Ok(Response::new(self.shared.watchers.follow(slug)))
     }
 
+    async fn create_call(
+        &self,
+        request: Request<CreateCallRequest>,
+    ) -> Result<Response<CreateCallResponse>, Status> {
+        Caller::of(&request)?.require_tenant("parent", &request.get_ref().parent)?;
+        let call_id = place::place(&self.shared, request.into_inner()).await?;
+        Ok(Response::new(CreateCallResponse { call_id }))
+    }
+
     async fn hang_up_call(
         &self,
         request: Request<HangUpCallRequest>,
     ) -> Result<Response<HangUpCallResponse>, Status> {
         let HangUpCallRequest { parent, call_id } = request.get_ref();
         Caller::of(&request)?.require_tenant("parent", parent)?;
-        let mut table = self.shared.table();
-        if !table.is_tenants(call_id, parent) {
+        if !self.shared.table().is_tenants(call_id, parent) {
             return Err(ServiceError::not_found("the call").into());
         }
-        let Some(held) = table.connected(call_id) else {
-            drop(table);
-            self.shared.end(call_id, EndReason::OperatorHangup, Duration::ZERO);
+        let Err(mut table) = self.shared.end_unconnected(call_id, EndReason::OperatorHangup) else {
+            // Somebody's telephone may be ringing.
+            self.shared.hang_up_at_carrier(call_id);
             return Ok(Response::new(HangUpCallResponse {}));
         };
+        let Some(held) = table.connected(call_id) else { return Ok(Response::new(HangUpCallResponse {})) };
         held.notes.try_send(Note::HangUp).map_err(|_| {
             ServiceError::new(ErrorReason::ConcurrencyLimit, "the call is busy; ask again in a moment")
         })?;

@@ -23,8 +23,8 @@ use crate::{
     events::{ActionRefused, Frames, MediaLinkBroke, MediaSocketRefused},
     link::{self, Broke, Inbox, Outbox},
     listener::{close, violation},
+    rest,
     shared::Shared,
-    twilio::rest,
     webhooks::action_document,
     wire::{Command, Event, Format, ProtocolError, Wire},
 };
@@ -45,6 +45,8 @@ pub enum Note {
     Attach(Box<Carrier>),
     /// The carrier knows that the present stream is over and will come back.
     StreamOver,
+    /// The carrier says that the present stream is over, perhaps before its socket does.
+    StreamGone,
     /// The call is over at the carrier.
     CarrierOver,
     /// What the carrier was asked to do is over.
@@ -71,7 +73,8 @@ pub struct Session {
     drained: bool,
     /// How to close the carrier's socket when it broke the protocol.
     violation: Option<ProtocolError>,
-    in_flight: Arc<InFlight>,
+    /// A draining node waits for the session.
+    _in_flight: Arc<InFlight>,
 }
 
 type Asking = Pin<Box<dyn Future<Output = Result<(), rest::Error>> + Send>>;
@@ -113,7 +116,7 @@ impl Session {
             asking: None,
             drained: false,
             violation: None,
-            in_flight,
+            _in_flight: in_flight,
         }
     }
 
@@ -221,6 +224,7 @@ impl Session {
             Note::HangUp => self.tell(Input::HangUp),
             Note::ActionEnded(outcome) => self.tell(Input::ActionEnded(outcome)),
             Note::StreamOver => self.tell(Input::CarrierLost),
+            Note::StreamGone => self.tell(Input::CarrierGone),
             Note::CarrierOver => self.tell(Input::CarrierOver),
             Note::GaveUp => self.tell(Input::CarrierUnusable),
         }
@@ -245,7 +249,8 @@ impl Session {
     /// stream is closed.
     async fn begin_action(&mut self, action: CarrierAction) {
         let at_carrier = self.shared.table().begin_action(&self.context.call_id, action.clone());
-        let (Some(AtCarrier { call_sid, account_sid, token }), Some(action)) = (at_carrier, action.action)
+        let (Some(AtCarrier { call_sid, account_sid, token, is_placed, .. }), Some(action)) =
+            (at_carrier, action.action)
         else {
             return self.refuse_action(&"the call is over, or the action is not known");
         };
@@ -256,28 +261,12 @@ impl Session {
                 let asking = async move { calls.redirect(&account_sid, &call_sid, &document).await };
                 self.asking = Some(Box::pin(asking));
             }
-            (Provider::Exotel, _, _) if matches!(action, Action::Transfer(_)) => {
+            // A call that we placed has no flow around its stream.
+            (Provider::Exotel, _, _) if matches!(action, Action::Transfer(_)) && !is_placed => {
                 self.write(close(1000, "the flow goes on")).await;
             }
             _ => self.refuse_action(&"the carrier cannot do it"),
         }
-    }
-
-    /// The session does not wait for it: its call is over. Exotel has no means for it.
-    fn hang_up_at_carrier(&self) {
-        let at_carrier = self.shared.table().at_carrier(&self.context.call_id);
-        let (Some(calls), Some(AtCarrier { call_sid, account_sid: Some(account_sid), .. })) =
-            (self.shared.twilio.clone(), at_carrier.filter(|_| self.context.carrier() == Provider::Twilio))
-        else {
-            return;
-        };
-        let (call_id, in_flight) = (self.context.call_id.clone(), Arc::clone(&self.in_flight));
-        tokio::spawn(async move {
-            if let Err(why) = calls.hang_up(&account_sid, &call_sid).await {
-                ActionRefused { call_id: &call_id, why: &why }.emit();
-            }
-            drop(in_flight);
-        });
     }
 
     /// Does what the core decided. True when nothing is left to do.
@@ -303,7 +292,7 @@ impl Session {
                 Output::DropCarrier => self.carrier = None,
                 Output::CloseCarrier => self.close_carrier().await,
                 Output::Act(action) => self.begin_action(action).await,
-                Output::HangUpAtCarrier => self.hang_up_at_carrier(),
+                Output::HangUpAtCarrier => self.shared.hang_up_at_carrier(&self.context.call_id),
                 Output::Publish(event) => self.shared.watchers.publish(&self.context, event),
                 Output::Ended { reason, offset } => self.shared.end(&self.context.call_id, reason, offset),
                 Output::Finished => return true,

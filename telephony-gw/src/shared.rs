@@ -8,13 +8,21 @@ use std::{
 use mesh::{Drain, Hop, Routes, clock, drain::InFlight};
 use proto::{
     media::v1::media_service_client::MediaServiceClient,
-    tenancy::v1::routing_service_client::RoutingServiceClient,
+    tenancy::v1::{agent_service_client::AgentServiceClient, routing_service_client::RoutingServiceClient},
     to_wire,
-    types::v1::{CallContext, CallEnded, CallEvent, EndReason, call_event},
+    types::v1::{CallContext, CallEnded, CallEvent, Carrier, EndReason, call_event},
 };
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::{admission::Table, config::Config, events, session::Note, twilio::rest, watch::Watchers};
+use crate::{
+    admission::{AtCarrier, Table},
+    config::Config,
+    dialling, events, exotel,
+    requests::Requests,
+    session::Note,
+    twilio,
+    watch::Watchers,
+};
 
 /// Notes that may wait for a session: a carrier has few next steps.
 const NOTES_MAX: usize = 8;
@@ -45,22 +53,30 @@ pub struct Shared {
     pub routes: Routes,
     pub drain: Drain,
     pub watchers: Watchers,
+    /// The agents' live versions, for calls that we place.
+    pub agents: AgentServiceClient<Hop>,
     /// Where Twilio is asked to do something with a call.
-    pub twilio: Option<rest::Calls>,
+    pub twilio: Option<twilio::rest::Calls>,
+    /// Where Exotel is asked to place one.
+    pub exotel: Option<exotel::rest::Calls>,
     /// Permits of media sockets between their upgrade and their `start`.
     pub handshakes: Arc<Semaphore>,
     table: Mutex<Table<Held>>,
+    requests: Mutex<Requests>,
 }
 
 impl Shared {
     pub fn new(
         config: Config,
         media: MediaServiceClient<Hop>,
-        routing: RoutingServiceClient<Hop>,
+        (routing, agents): (RoutingServiceClient<Hop>, AgentServiceClient<Hop>),
         drain: Drain,
     ) -> Result<Arc<Self>, reqwest::Error> {
         let shared = Arc::new(Self {
-            twilio: config.twilio.as_ref().map(rest::Calls::new).transpose()?,
+            twilio: config.twilio.as_ref().map(twilio::rest::Calls::new).transpose()?,
+            exotel: config.exotel.as_ref().map(exotel::rest::Calls::new).transpose()?.flatten(),
+            requests: Mutex::default(),
+            agents,
             table: Mutex::new(Table::new(config.calls_max, config.admission_timeout)),
             handshakes: Arc::new(Semaphore::new(config.handshakes_max)),
             watchers: Watchers::default(),
@@ -78,9 +94,63 @@ impl Shared {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The requests of the last day. Never held across an await.
+    pub fn requests(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends a call at its carrier, wherever it is, without waiting for it. Exotel has no means for it.
+    pub fn hang_up_at_carrier(&self, call_id: &str) {
+        let at_carrier = self.table().at_carrier(call_id);
+        let Some(AtCarrier { carrier: Carrier::Twilio, call_sid, account_sid: Some(account_sid), .. }) =
+            at_carrier.filter(|at_carrier| !at_carrier.call_sid.is_empty())
+        else {
+            return;
+        };
+        let Some(calls) = self.twilio.clone() else { return };
+        let (call_id, in_flight) = (call_id.to_owned(), self.drain.in_flight());
+        tokio::spawn(async move {
+            if let Err(why) = calls.hang_up(&account_sid, &call_sid).await {
+                events::ActionRefused { call_id: &call_id, why: &why }.emit();
+            }
+            drop(in_flight);
+        });
+    }
+
+    /// Tells whoever watches the call.
+    pub fn publish(&self, context: &CallContext, offset: Duration, event: call_event::Event) {
+        self.watchers.publish(context, CallEvent { offset: Some(to_wire(offset)), event: Some(event) });
+    }
+
     /// The call is over: told once, whoever says so first.
     pub fn end(&self, call_id: &str, reason: EndReason, offset: Duration) {
+        self.end_in(self.table(), call_id, reason, offset);
+    }
+
+    /// A call is over that has no media stream.
+    ///
+    /// # Errors
+    /// The table, if it has one.
+    pub fn end_unconnected(
+        &self,
+        call_id: &str,
+        reason: EndReason,
+    ) -> Result<(), MutexGuard<'_, Table<Held>>> {
         let mut table = self.table();
+        if table.connected(call_id).is_some() {
+            return Err(table);
+        }
+        self.end_in(table, call_id, reason, Duration::ZERO);
+        Ok(())
+    }
+
+    fn end_in(
+        &self,
+        mut table: MutexGuard<'_, Table<Held>>,
+        call_id: &str,
+        reason: EndReason,
+        offset: Duration,
+    ) {
         let ended = table.end(call_id, clock::now());
         let in_progress = table.in_progress();
         drop(table);
@@ -91,18 +161,20 @@ impl Shared {
 
     fn report_end(&self, context: &CallContext, reason: EndReason, offset: Duration, in_progress: usize) {
         events::CallOver { context, reason, offset, in_progress }.emit();
-        let ended = call_event::Event::CallEnded(CallEnded { reason: reason.into() });
-        let event = CallEvent { offset: Some(to_wire(offset)), event: Some(ended) };
-        self.watchers.publish(context, event);
+        self.publish(context, offset, call_event::Event::CallEnded(CallEnded { reason: reason.into() }));
     }
 
-    fn purge(&self) {
+    fn purge(self: &Arc<Self>) {
         let mut table = self.table();
-        let expired = table.purge(clock::now());
+        let purged = table.purge(clock::now());
         let in_progress = table.in_progress();
         drop(table);
-        for context in expired {
-            self.report_end(&context, EndReason::CarrierLost, Duration::ZERO, in_progress);
+        for (context, is_placed) in purged.ended {
+            let reason = if is_placed { EndReason::OutcomeUnknown } else { EndReason::CarrierLost };
+            self.report_end(&context, reason, Duration::ZERO, in_progress);
+        }
+        for call_id in purged.doubtful {
+            tokio::spawn(dialling::find_out(Arc::clone(self), call_id));
         }
     }
 }

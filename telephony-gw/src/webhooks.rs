@@ -15,6 +15,7 @@ use url::form_urlencoded;
 use crate::{
     admission::Step,
     arrival::{self, Arrival, NotAdmitted},
+    dialling::{self, Dialling},
     events::{WebhookAnswered, WebhookRefused},
     shared::Shared,
     twilio::{
@@ -96,11 +97,42 @@ pub async fn status(
     Ok(xml(twiml::empty()))
 }
 
+/// `POST /twilio/status/{call_id}`: how far the dialling of a call that we place has come. Callbacks keep no order.
+pub async fn dial_status(
+    State(shared): State<Arc<Shared>>,
+    Path(call_id): Path<String>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Forbidden> {
+    let form = signed_form(&shared, "dial_status", &uri, &headers, &body)?;
+    let result = dialling::told(&shared, &call_id, &form.call_sid, Dialling::of_twilio(&form.call_status));
+    WebhookAnswered { route: "dial_status", result, call_sid: &form.call_sid }.emit();
+    Ok(xml(twiml::empty()))
+}
+
+/// `POST /twilio/stream/{token}`: how a media stream does, as a second witness beside its socket.
+pub async fn stream_status(
+    State(shared): State<Arc<Shared>>,
+    Path(token): Path<String>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Forbidden> {
+    let form = signed_form(&shared, "stream", &uri, &headers, &body)?;
+    let result = match form.stream_event.as_str() {
+        "stream-stopped" | "stream-error" => arrival::stream_gone(&shared, &token, &form.call_sid),
+        _ => "noted",
+    };
+    WebhookAnswered { route: "stream", result, call_sid: &form.call_sid }.emit();
+    Ok(xml(twiml::empty()))
+}
+
 fn next_step(shared: &Shared, token: &str, form: &Form, has_acted: bool) -> After {
-    let table = shared.table();
+    let mut table = shared.table();
     let hang_up = After::Step(Step::HangUp);
     let Some(call_id) = table.call_of_token(token).map(str::to_owned) else { return hang_up };
-    if !table.is_announced_as(&call_id, &form.call_sid) {
+    if !table.name(&call_id, &form.call_sid) {
         return hang_up;
     }
     let action = table.action(&call_id).and_then(|action| action.action.clone());
@@ -131,6 +163,7 @@ pub struct Form {
     call_status: String,
     dial_status: String,
     direction: String,
+    stream_event: String,
     from: Pii<String>,
     to: Pii<String>,
 }
@@ -146,6 +179,7 @@ impl Form {
                 "AccountSid" => form.account_sid = value(),
                 "CallStatus" => form.call_status = value(),
                 "DialCallStatus" => form.dial_status = value(),
+                "StreamEvent" => form.stream_event = value(),
                 "Direction" => form.direction = value(),
                 "From" => form.from = value().into(),
                 "To" => form.to = value().into(),
@@ -255,11 +289,13 @@ pub fn stream_url(shared: &Shared, token: &str) -> String {
     format!("ws{rest}/twilio/media/{}/{token}", shared.config.node)
 }
 
-fn step_document(shared: &Shared, step: &Step) -> String {
+/// The document that lets a call take its next step.
+pub fn step_document(shared: &Shared, step: &Step) -> String {
     match step {
         Step::Connect { token, call_id } => twiml::connect(&twiml::Connect {
             stream_url: &stream_url(shared, token.expose()),
             after_url: &format!("{}/twilio/after/{}", base_url(shared), token.expose()),
+            status_url: &format!("{}/twilio/stream/{}", base_url(shared), token.expose()),
             call_id,
         }),
         Step::HangUp => twiml::hang_up(),

@@ -5,6 +5,7 @@ use std::{future::pending, net::SocketAddr, sync::Arc, time::Duration};
 use libtest_mimic::Trial;
 use rehearsal::{
     clock,
+    heard::{self, Heard},
     twilio::abuse::{Abuse, Answer, Offer},
 };
 use tokio::{
@@ -15,13 +16,7 @@ use tokio::{
 };
 use url::Url;
 
-use crate::{
-    answered_call::GREETING,
-    binary::Up,
-    caller,
-    heard::{self, Heard},
-    trial,
-};
+use crate::{answered_call::GREETING, binary::Up, caller, trial};
 
 /// Of each kind of stranger.
 const EACH: usize = 40;
@@ -84,7 +79,8 @@ async fn are_sent_away() {
     while pairs < 2 || !all.is_empty() {
         for call in [up.place(Vec::new()), up.place(Vec::new())] {
             let call = call.outcome().await;
-            let heard = heard::listen(&up.rehearsal.log, &call.recording.heard()).await;
+            let heard =
+                heard::listen(&up.rehearsal.log, &call.recording.heard()).await.expect("espeak-ng speaks");
             assert_eq!(heard.iter().map(Heard::words).collect::<Vec<_>>(), [GREETING], "a call notices");
             assert!(heard.iter().all(Heard::is_whole), "{heard:#?}");
         }

@@ -7,12 +7,13 @@ use libtest_mimic::Trial;
 use crate::trial;
 
 /// State machines: they are given the time, and never touch sockets, tasks, clocks or chance.
-const CORES: [&str; 25] = [
+const CORES: [&str; 26] = [
     "telephony-gw/src/wire",
     "telephony-gw/src/framing",
     "telephony-gw/src/call",
     "telephony-gw/src/playout",
     "telephony-gw/src/admission",
+    "telephony-gw/src/requests",
     "media/src/audio",
     "media/src/language",
     "media/src/turn",

@@ -1,11 +1,14 @@
 //! CORE: how a call ends.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proto::types::v1::{CarrierOutcome, EndReason};
 
 use super::{Output, Pipeline, Purpose, Reply, Then};
 use crate::turn::Agent;
+
+/// How long the apology may take to be there.
+const APOLOGY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How far the call is from its end.
 #[derive(Debug, Default)]
@@ -18,6 +21,8 @@ pub struct Ending {
     pub is_final: bool,
     /// The carrier does something with the call: nobody hears us.
     pub is_away: bool,
+    /// The apology is waited for until then: a call that has just begun does not have it yet.
+    pub awaits_apology: Option<(EndReason, Instant)>,
     /// Nothing more is done.
     pub over: bool,
 }
@@ -29,7 +34,19 @@ impl Pipeline {
             return;
         }
         self.vendor_fault(vendor, detail, now);
-        self.end_with(Purpose::Apology, reason, now);
+        if self.phrase(Purpose::Apology).is_some() || reason == EndReason::TtsFailed {
+            return self.end_with(Purpose::Apology, reason, now);
+        }
+        self.discard_reply(now);
+        self.ending.is_final = true;
+        self.ending.awaits_apology = Some((reason, now + APOLOGY_TIMEOUT));
+    }
+
+    /// The apology is there, or it is not waited for any longer.
+    pub(super) fn apologise(&mut self, now: Instant) {
+        if let Some((reason, _)) = self.ending.awaits_apology.take() {
+            self.end_with(Purpose::Apology, reason, now);
+        }
     }
 
     /// Drops everything, says a last line that cannot be interrupted, and hangs up when it was heard.

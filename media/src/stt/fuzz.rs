@@ -6,7 +6,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use mesh::Pii;
 
-use super::{Event, Session, Settings, Transcript, Vendor, line, line::Line, replay::Due};
+use super::{
+    Event, Session, Settings, Transcript, Vendor,
+    line::{self, Line},
+    replay::Due,
+};
 use crate::{audio::Format, socket::End};
 
 /// The most that a message leads to.
@@ -74,7 +78,7 @@ pub fn run<P: Deaf>(data: &[u8]) {
             protocol.check(&event);
         }
         assert!(line.replay.unsettled() <= line.replay.sent());
-        assert!(line.replay.kept() <= KEPT_MAX, "{:?} are kept", line.replay.kept());
+        assert!(line.replay.kept_length() <= KEPT_MAX, "{:?} are kept", line.replay.kept_length());
     }
 }
 
@@ -104,6 +108,7 @@ fn line_of(format: Format) -> (Line, Session) {
         language: "en".into(),
         call_id: "call".into(),
         format,
+        has_fallback: false,
     };
-    line::new(settings, false)
+    line::new("deepgram", settings, false)
 }

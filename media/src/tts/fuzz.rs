@@ -89,6 +89,7 @@ pub fn settings(vendor: Vendor) -> Settings {
         language: "hi-IN".into(),
         call_id: "call".into(),
         format: Format::MULAW_8K,
+        has_fallback: false,
     }
 }
 

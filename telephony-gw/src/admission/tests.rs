@@ -56,11 +56,11 @@ fn an_admission_expires_and_nothing_is_left_of_it() {
     table.admit(announced(1), token(1), (), now).unwrap();
     table.admit(announced(2), token(2), (), now).unwrap();
     table.start(token(2).expose(), "CA2", "AC").unwrap();
-    assert!(table.purge(now + Duration::from_secs(59)).is_empty());
-    let expired = table.purge(now + Duration::from_secs(60));
-    assert_eq!(expired.iter().map(|call| call.call_id.as_str()).collect::<Vec<_>>(), ["call-1"]);
+    assert!(table.purge(now + Duration::from_secs(59)).ended.is_empty());
+    let expired = table.purge(now + Duration::from_secs(60)).ended;
+    assert_eq!(expired.iter().map(|(call, _)| call.call_id.as_str()).collect::<Vec<_>>(), ["call-1"]);
     assert_eq!(table.check(token(1).expose()), Err(Refusal::CallOver));
-    assert!(table.purge(now + Duration::from_secs(120)).is_empty());
+    assert!(table.purge(now + Duration::from_secs(120)).ended.is_empty());
     assert_eq!(table.check(token(1).expose()), Err(Refusal::UnknownToken));
     assert_eq!((table.remembered(), table.in_progress()), (1, 1), "the connected call stays");
     table.end("call-2", now + Duration::from_secs(120));
@@ -113,4 +113,75 @@ fn a_token_is_never_shown_whole() {
     let shown = format!("{:?}", token(1));
     assert!(shown.len() < 12 && !shown.contains(token(1).expose()));
     assert_eq!(token(1).expose().len(), 43);
+}
+
+fn placed(n: u8) -> Announced {
+    Announced { call_sid: String::new(), ..announced(n) }
+}
+
+#[test]
+fn a_placed_call_takes_the_first_name_that_it_is_told_and_no_other() {
+    let (mut table, now) = (table(), start());
+    table.place(placed(1), token(1), (), now).unwrap();
+    table.admit(announced(2), token(2), (), now).unwrap();
+    assert_eq!(table.call_of_sid(""), None);
+    assert!(!table.name("call-1", ""), "nothing is no name");
+    assert!(!table.name("call-1", "CA2"), "it is another call's");
+    assert!(table.name("call-1", "CA1") && table.name("call-1", "CA1"));
+    assert!(!table.name("call-1", "CA3"));
+    assert_eq!(table.call_of_sid("CA1"), Some("call-1"));
+    assert_eq!(table.start(token(1).expose(), "CA3", "AC").unwrap_err(), Refusal::OtherCall);
+    assert!(table.start(token(1).expose(), "CA1", "AC").is_ok());
+}
+
+#[test]
+fn a_start_may_be_the_first_to_name_a_placed_call() {
+    let (mut table, now) = (table(), start());
+    table.place(placed(1), token(1), (), now).unwrap();
+    assert_eq!(table.start(token(1).expose(), "CA1", "AC-other").unwrap_err(), Refusal::OtherCall);
+    assert!(table.start(token(1).expose(), "CA1", "AC").is_ok());
+    assert!(table.name("call-1", "CA1") && !table.name("call-1", "CA9"));
+}
+
+#[test]
+fn dialling_never_goes_back_and_is_told_once() {
+    use DialState::{Answered, Dialling, Ringing};
+    let (mut table, now) = (table(), start());
+    table.place(placed(1), token(1), (), now).unwrap();
+    table.admit(announced(2), token(2), (), now).unwrap();
+    let mut news = |id: &str, state| table.dial_progress(id, state, now).is_some();
+    assert!(!news("call-1", Dialling) && news("call-1", Answered));
+    assert!(!news("call-1", Ringing) && !news("call-1", Answered), "late, and twice");
+    assert!(!news("call-2", Answered), "it was not placed");
+    table.end("call-1", now);
+    assert!(table.dial_progress("call-1", Answered, now).is_none());
+}
+
+#[test]
+fn a_placed_call_without_news_is_asked_about_once_and_then_over() {
+    let (mut table, now) = (table(), start());
+    table.place(placed(1), token(1), (), now).unwrap();
+    let rung = now + Duration::from_secs(30);
+    assert!(table.dial_progress("call-1", DialState::Ringing, rung).is_some());
+    assert!(table.purge(rung + Duration::from_secs(44)).doubtful.is_empty(), "news give it time");
+    let doubtful = rung + DIAL_PATIENCE;
+    let purged = table.purge(doubtful);
+    assert_eq!((purged.doubtful, purged.ended.len()), (vec!["call-1".to_owned()], 0));
+    assert!(table.purge(doubtful + Duration::from_secs(14)).doubtful.is_empty(), "once");
+    let over = doubtful + INQUIRY;
+    let purged = table.purge(over);
+    assert_eq!((purged.doubtful.len(), purged.ended.len()), (0, 1));
+    assert!(purged.ended[0].1, "it was placed");
+    assert_eq!(table.in_progress(), 0);
+    table.purge(over + REMEMBERED);
+    assert_eq!(table.remembered(), 0, "nothing is left of it");
+}
+
+#[test]
+fn a_placed_call_that_is_connected_does_not_expire() {
+    let (mut table, now) = (table(), start());
+    table.place(placed(1), token(1), (), now).unwrap();
+    table.start(token(1).expose(), "CA1", "AC").unwrap();
+    let purged = table.purge(now + Duration::from_secs(3_600));
+    assert!(purged.ended.is_empty() && purged.doubtful.is_empty());
 }

@@ -101,6 +101,28 @@ fn the_media_role_is_asked_at_once_and_hears_everything_in_order() {
 }
 
 #[test]
+fn a_stream_that_the_carrier_says_is_over_is_lost_unless_its_socket_says_more() {
+    let mut trace = Trace::active();
+    assert_eq!(trace.at(1_000, Input::CarrierGone), []);
+    assert_eq!(trace.wakes_in(1_000), Some(GONE_GRACE));
+    assert_eq!(trace.at(1_500, Input::CarrierGone), [], "twice");
+    assert_eq!(trace.at(2_990, Input::Tick), []);
+    assert_eq!(trace.at(3_000, Input::Tick), [Output::DropCarrier]);
+    assert_eq!(trace.at(3_100, Input::CarrierGone), [], "late");
+    trace.at(4_000, Input::CarrierBack);
+    assert_eq!(trace.at(20_000, heard(160)).len(), 1, "the next stream is its own");
+    // A caller who has hung up is told of by the socket a moment later.
+    let mut trace = Trace::active();
+    trace.at(1_000, Input::CarrierGone);
+    assert_eq!(reasons(&trace.at(1_100, Input::Carrier(Event::Stop))), [EndReason::CallerHangup]);
+    // Nobody comes back.
+    let mut trace = Trace::active();
+    trace.at(1_000, Input::CarrierGone);
+    trace.at(3_000, Input::Tick);
+    assert_eq!(reasons(&trace.at(13_000, Input::Tick)), [EndReason::CarrierLost]);
+}
+
+#[test]
 fn a_barge_in_reaches_the_carrier_first() {
     let mut trace = Trace::active();
     trace.at(0, play(1, 16_000));

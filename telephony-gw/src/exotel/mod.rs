@@ -5,6 +5,7 @@
 pub mod network;
 pub mod number;
 pub mod params;
+pub mod rest;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -22,6 +23,7 @@ use crate::{
     admission::Step,
     arrival::{self, Arrival, NotAdmitted},
     config::ExotelAccount,
+    dialling::{self, Dialling},
     events::{WebhookAnswered, WebhookRefused},
     shared::Shared,
     twilio::twiml::RING_S,
@@ -191,6 +193,23 @@ pub async fn status(
     Ok(StatusCode::OK.into_response())
 }
 
+/// `POST /exotel/{secret}/status/{call_id}`: how far the dialling of a call that we place has come.
+///
+/// # Errors
+/// Why the request is refused.
+pub async fn dial_status(
+    State(shared): State<Arc<Shared>>,
+    Path((secret, call_id)): Path<(String, String)>,
+    parts: Parts,
+    body: Bytes,
+) -> Result<Response, Refused> {
+    let (_, params) = admitted(&shared, "exotel_dial_status", &secret, &parts, &body)?;
+    let dialling = Dialling::of_exotel(&params.event_type, &params.status);
+    let result = dialling::told(&shared, &call_id, &params.call_sid, dialling);
+    WebhookAnswered { route: "exotel_dial_status", result, call_sid: &params.call_sid }.emit();
+    Ok(StatusCode::OK.into_response())
+}
+
 /// Checks the upgrade of a media socket. Its authorization must fit if it is there: the token in the path is what
 /// admits it.
 ///
@@ -295,7 +314,7 @@ fn come_back(shared: &Shared, call_sid: &str, params: &Params) {
 }
 
 /// The URL of a call's media socket, with what its upgrade is to show. The call's id comes back as a custom parameter.
-fn stream_url(shared: &Shared, account: &ExotelAccount, token: &str, call_id: &str) -> String {
+pub fn stream_url(shared: &Shared, account: &ExotelAccount, token: &str, call_id: &str) -> String {
     // `http` becomes `ws` and `https` becomes `wss`.
     let rest = base_url(shared).strip_prefix("http").unwrap_or_default();
     let (scheme, place) = rest.split_once("://").unwrap_or_default();

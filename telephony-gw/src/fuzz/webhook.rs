@@ -7,8 +7,9 @@ use url::form_urlencoded;
 
 use crate::{
     exotel::{number::e164, params::Params},
+    rest::Error,
     twilio::{
-        rest::{self, Error},
+        rest,
         signature::{self, Refusal, Signed},
     },
     webhooks::{Form, PARTY_CHARS_MAX},

@@ -133,6 +133,22 @@ async fn a_broken_socket_that_nobody_replaces_ends_the_call() {
 }
 
 #[tokio::test]
+async fn a_stream_whose_socket_says_nothing_is_lost_when_the_carrier_says_so() {
+    let mut gateway = Gateway::start(|config| config.resume_timeout = Duration::from_millis(50)).await;
+    let (_socket, mut media, path) = gateway.call("CA1").await;
+    let stream = format!("/twilio/stream/{}", token_of(&path));
+    let told = |event| [("CallSid", "CA1"), ("AccountSid", "AC1"), ("StreamEvent", event)];
+    assert_eq!(gateway.post(&stream, &told("stream-started")).await.0, StatusCode::OK);
+    assert_eq!(gateway.post("/twilio/stream/unknown", &told("stream-error")).await.0, StatusCode::OK);
+    assert_eq!(gateway.post_signed(&stream, &told("stream-error"), None).await.0, StatusCode::FORBIDDEN);
+    gateway.post(&stream, &told("stream-error")).await;
+    assert_eq!(stop_reason(&mut media).await, EndReason::CarrierLost);
+    drop(media);
+    gateway.settled().await;
+    assert_eq!(gateway.post(&stream, &told("stream-stopped")).await.0, StatusCode::OK, "late");
+}
+
+#[tokio::test]
 async fn a_silent_carrier_is_lost() {
     let mut gateway = Gateway::start(|config| {
         config.silence_timeout = Duration::from_millis(50);

@@ -18,6 +18,9 @@ async fn gateway(change: impl FnOnce(&mut ExotelAccount)) -> Gateway {
         account_sid: Some("acme1".into()),
         networks: Vec::new(),
         sample_rate_hz: 16_000,
+        api_key: None,
+        api_token: None,
+        api_url: "http://127.0.0.1:9".parse().unwrap(),
     };
     change(&mut account);
     Gateway::start(|config| config.exotel = Some(account)).await

@@ -33,6 +33,7 @@ use proto::{
     tenancy::v1::{
         GetProviderKeysRequest, GetProviderKeysResponse, ListInactiveTenantsRequest,
         ListInactiveTenantsResponse, ResolveNumberRequest, ResolveNumberResponse,
+        agent_service_client::AgentServiceClient,
         routing_service_client::RoutingServiceClient,
         routing_service_server::{RoutingService, RoutingServiceServer},
     },
@@ -104,7 +105,8 @@ impl Gateway {
         let drain = Drain::new();
         let media = MediaServiceClient::new(hop(MediaServiceServer::new(FakeMedia { opened })));
         let routing = RoutingServiceClient::new(hop(RoutingServiceServer::new(FakeRouting)));
-        let gw = TelephonyGw::new(config, media, routing, drain.clone()).unwrap();
+        let agents = AgentServiceClient::new(hop(RoutingServiceServer::new(FakeRouting)));
+        let gw = TelephonyGw::new(config, media, routing, agents, drain.clone()).unwrap();
         let router = gw.router();
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { gw, drain, address, streams }

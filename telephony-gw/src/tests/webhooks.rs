@@ -9,7 +9,9 @@ async fn a_signed_webhook_is_answered_with_a_stream_and_a_way_back() {
     let token = token_of(&media_path(&twiml).unwrap()).to_owned();
     let after = format!("http://{}/twilio/after/{token}", gateway.address);
     assert!(twiml.contains(&format!("<Connect action=\"{after}\" method=\"POST\">")), "{twiml}");
-    assert!(twiml.contains(&format!("<Stream url=\"ws://{}/twilio/media/gw-1/{token}\">", gateway.address)));
+    let at = gateway.address;
+    let stream = format!("<Stream url=\"ws://{at}/twilio/media/gw-1/{token}\" statusCallback=");
+    assert!(twiml.contains(&format!("{stream}\"http://{at}/twilio/stream/{token}\"")), "{twiml}");
     assert!(twiml.ends_with(&format!("<Redirect method=\"POST\">{after}</Redirect></Response>")));
     let id = twiml.split_once("name=\"call_id\" value=\"").unwrap().1;
     assert_eq!(uuid::Uuid::parse_str(&id[..36]).unwrap().get_version_num(), 7);
@@ -21,7 +23,8 @@ async fn a_signed_webhook_is_answered_with_a_stream_and_a_way_back() {
 #[tokio::test]
 async fn an_unsigned_webhook_is_refused() {
     let gateway = Gateway::start(|_| {}).await;
-    for path in ["/twilio/voice", "/twilio/after/x", "/twilio/status"] {
+    for path in ["/twilio/voice", "/twilio/after/x", "/twilio/status", "/twilio/status/x", "/twilio/stream/x"]
+    {
         for signature in [None, Some("bm90IGl0")] {
             let (status, body) = gateway.post_signed(path, &voice_form("CA1"), signature).await;
             assert_eq!(status, StatusCode::FORBIDDEN, "{path}");

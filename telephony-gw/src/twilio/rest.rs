@@ -1,41 +1,20 @@
-//! Twilio's REST API, as far as a live call needs it.
-
-use std::time::Duration;
+//! Twilio's REST API, as far as calls need it.
 
 use mesh::Pii;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, RequestBuilder};
 use serde::Deserialize;
 use url::Url;
 
-use super::super::config::TwilioAccount;
+use super::twiml::RING_S;
+use crate::{
+    config::TwilioAccount,
+    rest::{self, Error, away},
+};
 
-/// How long one request may take.
-const TIMEOUT: Duration = Duration::from_secs(4);
-/// The pause before the one repeat.
-const REPEAT_PAUSE: Duration = Duration::from_millis(300);
 /// The call is not there any more.
 const NOT_FOUND: i64 = 20404;
 /// The call is there and over.
 const NOT_IN_PROGRESS: i64 = 21220;
-
-/// Why a call was not changed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The call is over.
-    #[error("the call is over at the carrier")]
-    Over,
-    /// Twilio refused it.
-    #[error("twilio refused with status {status}, code {code}")]
-    Refused {
-        /// Of HTTP.
-        status: u16,
-        /// Twilio's own, 0 if it gave none.
-        code: i64,
-    },
-    /// There was no answer.
-    #[error("twilio did not answer")]
-    Away(#[source] reqwest::Error),
-}
 
 /// A client for one account's calls.
 #[derive(Debug, Clone)]
@@ -52,15 +31,33 @@ struct Refusal {
     code: i64,
 }
 
+/// What matters of a call.
+#[derive(Deserialize)]
+struct Resource {
+    sid: String,
+    status: String,
+}
+
+/// A call to place.
+pub struct NewCall<'a> {
+    /// Ours, E.164.
+    pub from: &'a str,
+    /// Who is called, E.164.
+    pub to: &'a str,
+    /// What the call does once it is answered.
+    pub twiml: &'a str,
+    /// Where to tell how far the dialling has come.
+    pub status_url: &'a str,
+}
+
 impl Calls {
     /// Opens no connection.
     ///
     /// # Errors
     /// If the TLS configuration cannot be used.
     pub fn new(account: &TwilioAccount) -> Result<Self, reqwest::Error> {
-        let http = Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
         Ok(Self {
-            http: http.build()?,
+            http: rest::client()?,
             base_url: account.api_url.clone(),
             auth_token: account.auth_token.clone(),
         })
@@ -85,43 +82,59 @@ impl Calls {
         }
     }
 
+    /// Places a call. Its name, if the answer came with it: without one the carrier may be dialling all the same, so nothing
+    /// is repeated then.
+    ///
+    /// # Errors
+    /// Why nobody is dialled.
+    pub async fn create(&self, account_sid: &str, call: &NewCall<'_>) -> Result<Option<String>, Error> {
+        let ring_s = RING_S.to_string();
+        let mut form = vec![
+            ("From", call.from),
+            ("To", call.to),
+            ("Twiml", call.twiml),
+            ("Timeout", &ring_s),
+            ("StatusCallback", call.status_url),
+        ];
+        form.extend(
+            ["initiated", "ringing", "answered", "completed"].map(|event| ("StatusCallbackEvent", event)),
+        );
+        let request = self.request(account_sid, self.http.post(self.url(account_sid, None))).form(&form);
+        let answer = rest::send(request, Error::before_dialling, refusal).await;
+        Ok(rest::if_answered::<Resource>(answer).await?.map(|call| call.sid))
+    }
+
+    /// What a call is doing, in the carrier's words.
+    ///
+    /// # Errors
+    /// Why that cannot be learned.
+    pub async fn status(&self, account_sid: &str, call_sid: &str) -> Result<String, Error> {
+        let request = self.request(account_sid, self.http.get(self.url(account_sid, Some(call_sid))));
+        let response = rest::send(request, Error::is_passing, refusal).await?;
+        Ok(response.json::<Resource>().await.map_err(away)?.status)
+    }
+
     /// An update may be repeated: it says what the call is to do from now on.
     async fn update(&self, account_sid: &str, call_sid: &str, form: &[(&str, &str)]) -> Result<(), Error> {
-        let mut url = self.base_url.clone();
-        let file = format!("{call_sid}.json");
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(["2010-04-01", "Accounts", account_sid, "Calls", &file]);
-        }
-        let request = || async {
-            let request = self.http.post(url.clone()).basic_auth(account_sid, Some(self.auth_token.expose()));
-            let response = request.form(form).send().await.map_err(away)?;
-            let status = response.status();
-            if status.is_success() {
-                return Ok(());
-            }
-            let body = response.bytes().await.unwrap_or_default();
-            Err(refusal(status.as_u16(), &body))
-        };
-        match request().await {
-            Err(error) if error.is_passing() => {
-                tokio::time::sleep(REPEAT_PAUSE).await;
-                request().await
-            }
-            result => result,
-        }
+        let request = self.request(account_sid, self.http.post(self.url(account_sid, Some(call_sid))));
+        rest::send(request.form(form), Error::is_passing, refusal).await.map(|_| ())
     }
-}
 
-impl Error {
-    /// True where the same request may do better in a moment.
-    fn is_passing(&self) -> bool {
-        match self {
-            Self::Over => false,
-            Self::Refused { status, .. } => {
-                *status >= 500 || *status == StatusCode::TOO_MANY_REQUESTS.as_u16()
-            }
-            Self::Away(error) => !error.is_timeout(),
+    fn request(&self, account_sid: &str, request: RequestBuilder) -> RequestBuilder {
+        request.basic_auth(account_sid, Some(self.auth_token.expose()))
+    }
+
+    /// The URL of one call, or of all.
+    fn url(&self, account_sid: &str, call_sid: Option<&str>) -> Url {
+        let mut url = self.base_url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(["2010-04-01", "Accounts", account_sid]);
+            match call_sid {
+                Some(call_sid) => path.extend(["Calls", &format!("{call_sid}.json")]),
+                None => path.push("Calls.json"),
+            };
         }
+        url
     }
 }
 
@@ -131,9 +144,4 @@ pub fn refusal(status: u16, body: &[u8]) -> Error {
         Refusal { code: NOT_FOUND | NOT_IN_PROGRESS } => Error::Over,
         Refusal { code } => Error::Refused { status, code },
     }
-}
-
-fn away(error: reqwest::Error) -> Error {
-    // The URL names the account and the call.
-    Error::Away(error.without_url())
 }

@@ -12,6 +12,8 @@ pub struct Connect<'a> {
     pub stream_url: &'a str,
     /// Where to ask what comes after the stream.
     pub after_url: &'a str,
+    /// Where to tell how the stream does.
+    pub status_url: &'a str,
     /// The call's id, handed on to the stream.
     pub call_id: &'a str,
 }
@@ -20,9 +22,10 @@ pub struct Connect<'a> {
 pub fn connect(connect: &Connect<'_>) -> String {
     let (stream, after, call_id) =
         (escape(connect.stream_url), escape(connect.after_url), escape(connect.call_id));
+    let status = escape(connect.status_url);
     document(&format!(
-        "<Connect action=\"{after}\" method=\"POST\"><Stream url=\"{stream}\">\
-         <Parameter name=\"call_id\" value=\"{call_id}\"/></Stream></Connect>\
+        "<Connect action=\"{after}\" method=\"POST\"><Stream url=\"{stream}\" \
+         statusCallback=\"{status}\" statusCallbackMethod=\"POST\"><Parameter name=\"call_id\" value=\"{call_id}\"/></Stream></Connect>\
          <Redirect method=\"POST\">{after}</Redirect>"
     ))
 }
@@ -76,13 +79,17 @@ mod tests {
 
     #[test]
     fn every_url_is_escaped() {
-        let xml =
-            connect(&Connect { stream_url: "wss://h/a", after_url: "https://h/b?x=1&y=\"<", call_id: "id" });
+        let xml = connect(&Connect {
+            stream_url: "wss://h/a",
+            after_url: "https://h/b?x=1&y=\"<",
+            status_url: "https://h/s",
+            call_id: "id",
+        });
         assert_eq!(
             xml,
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response>\
-             <Connect action=\"https://h/b?x=1&amp;y=&quot;&lt;\" method=\"POST\"><Stream url=\"wss://h/a\">\
-             <Parameter name=\"call_id\" value=\"id\"/></Stream></Connect>\
+             <Connect action=\"https://h/b?x=1&amp;y=&quot;&lt;\" method=\"POST\"><Stream url=\"wss://h/a\" \
+             statusCallback=\"https://h/s\" statusCallbackMethod=\"POST\"><Parameter name=\"call_id\" value=\"id\"/></Stream></Connect>\
              <Redirect method=\"POST\">https://h/b?x=1&amp;y=&quot;&lt;</Redirect></Response>"
         );
     }

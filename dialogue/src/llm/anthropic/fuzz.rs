@@ -48,6 +48,7 @@ fn read(bytes: &[u8], step: usize) -> Read {
                 Ok(None) => {}
                 Ok(Some(Event::Text(text))) => read.texts.push(text.expose().clone()),
                 Ok(Some(Event::ToolStarted)) => {}
+                Ok(Some(Event::FellBack { .. })) => panic!("no message of the vendor's says so"),
                 Ok(Some(Event::Finished(stop, calls))) => {
                     assert!(message.is_finished());
                     read.stop = Some(stop);

@@ -21,6 +21,7 @@ fn line(event: Event) -> String {
     match event {
         Event::Text(text) => format!("text {}", text.expose()),
         Event::ToolStarted => "tool".to_owned(),
+        Event::FellBack { model, .. } => format!("fell back to {model}"),
         Event::Finished(stop, calls) => {
             let calls = calls.into_iter().map(|call| {
                 let arguments = call

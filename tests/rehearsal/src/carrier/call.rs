@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::plan::{Carrier, Plan};
+use super::plan::{Carrier, Origin, Plan};
 use super::playout::Playout;
 use super::recording::Recording;
 use super::report::{CallClock, CallEvent, Document, Ended, Report, Warning, What};
@@ -36,9 +36,15 @@ impl Call {
     /// Places a call. It runs in its own task and ends by itself, at the latest some seconds after
     /// [`Plan::max_duration`].
     pub fn place(plan: Plan) -> Self {
+        let call_sid = sid(if plan.carrier == Carrier::Twilio { "CA" } else { "" });
+        Self::place_as(plan, call_sid)
+    }
+
+    /// The same for a call that has its name already.
+    pub(crate) fn place_as(plan: Plan, call_sid: String) -> Self {
         let (sender, events) = mpsc::channel(EVENT_CAPACITY);
         let hang_up = CancellationToken::new();
-        let task = tokio::spawn(run(plan, sender, hang_up.clone()));
+        let task = tokio::spawn(run(plan, call_sid, sender, hang_up.clone()));
         Self { events: Some(events), hang_up, task: AbortOnDropHandle::new(task) }
     }
 
@@ -130,10 +136,14 @@ impl Leg {
     }
 }
 
-async fn run(mut plan: Plan, events: mpsc::Sender<CallEvent>, hang_up: CancellationToken) -> Outcome {
+async fn run(
+    mut plan: Plan,
+    call_sid: String,
+    events: mpsc::Sender<CallEvent>,
+    hang_up: CancellationToken,
+) -> Outcome {
     let placed = clock::now();
     let deadline = placed + plan.max_duration;
-    let call_sid = sid(if plan.carrier == Carrier::Twilio { "CA" } else { "" });
     let steps = std::mem::take(&mut plan.steps);
     let line_names = steps.iter().filter_map(Step::line_name).map(str::to_owned).collect();
     let script = Script::new(steps, plan.patience, plan.quiet_before_hang_up);
@@ -143,6 +153,7 @@ async fn run(mut plan: Plan, events: mpsc::Sender<CallEvent>, hang_up: Cancellat
     if let Ok(webhook) = &webhook {
         let asked = async {
             match plan.carrier {
+                _ if let Origin::Placed(text) = &plan.origin => Ok(Answer::said_before(text)),
                 Carrier::Twilio => twilio::flow::announce(webhook, &plan).await,
                 Carrier::Exotel(_) => exotel::flow::ask(webhook, &plan, "voice", &[]).await,
             }
@@ -176,6 +187,9 @@ async fn run(mut plan: Plan, events: mpsc::Sender<CallEvent>, hang_up: Cancellat
             leg.tell(leg.report.answered, What::Answered);
             match leg.plan.carrier.clone() {
                 Carrier::Twilio => twilio::flow::follow(&mut leg, answer).await,
+                Carrier::Exotel(settings) if matches!(leg.plan.origin, Origin::Placed(_)) => {
+                    exotel::flow::stream_alone(&mut leg, &settings, &answer.text).await
+                }
                 Carrier::Exotel(settings) => exotel::flow::follow(&mut leg, &settings, answer).await,
             }
         }

@@ -15,6 +15,7 @@ pub mod dialect;
 pub mod ear;
 mod many;
 pub mod mulaw;
+mod outbound;
 pub mod pacing;
 mod plan;
 pub mod playout;
@@ -31,8 +32,10 @@ pub use call::{Call, Outcome};
 pub(crate) use call::{Leg, or_end, sid};
 pub use dial::{DialReport, Dialled, Then};
 pub use many::run_many;
+pub use outbound::{Callbacks, Callee, Exchange, Pickup};
+pub(crate) use outbound::{Created, TOLD};
 pub use pacing::{Link, Stalls};
-pub use plan::{Carrier, Goodbye, Plan};
+pub use plan::{Carrier, Goodbye, Origin, Plan};
 pub use recording::{Recording, WavError, read_wav};
 pub use report::{
     CallEvent, Close, ClosedBy, Document, Ended, LateFrame, LineReport, MarkOutcome, MarkReport, Playback,

@@ -32,11 +32,22 @@ pub enum Goodbye {
     Vanish,
 }
 
+/// Who wants the call, and so how it begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// The caller dialled: the server's voice webhook says what happens.
+    #[default]
+    Dialled,
+    /// The server asked the carrier's API, and said there what happens: TwiML, or for Exotel the URL of a media stream.
+    Placed(String),
+}
+
 /// One call: whom it is for, what the caller does, and how good the line is. It holds a secret and numbers, so it
 /// cannot be printed.
 #[derive(Clone)]
 pub struct Plan {
     pub carrier: Carrier,
+    pub origin: Origin,
     /// Where the server under test listens.
     pub base_url: Url,
     /// The base that the server believes carriers call, when it is another: signatures are over it, and URLs under it
@@ -70,6 +81,7 @@ impl Plan {
     pub fn new(base_url: Url, to: &str, from: &str, auth_token: &str) -> Self {
         Self {
             carrier: Carrier::Twilio,
+            origin: Origin::default(),
             base_url,
             public_url: None,
             to: to.to_owned(),

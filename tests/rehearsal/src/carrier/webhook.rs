@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use super::plan::{Carrier, Plan};
+use super::plan::{Carrier, Origin, Plan};
 use crate::twilio::signature;
 use crate::twilio::twiml::{self, Method};
 use crate::{clock, exotel};
@@ -33,6 +33,17 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What the server said when it asked for the call.
+    pub(crate) fn said_before(text: &str) -> Self {
+        Self {
+            url: String::new(),
+            status: 200,
+            content_type: "text/xml".to_owned(),
+            text: text.to_owned(),
+            read: clock::now(),
+        }
+    }
+
     /// Whether the vendor would read it as a document.
     pub fn is_xml(&self) -> bool {
         let media_type = self.content_type.split(';').next().unwrap_or_default().trim();
@@ -193,6 +204,7 @@ fn same_place(a: &Url, b: &Url) -> bool {
 /// What the vendor tells of an incoming call. `ParentCallSid` belongs to dialled legs only.
 fn call_params(plan: &Plan, call_sid: &str) -> Vec<(String, String)> {
     let token = uuid::Uuid::new_v4().to_string();
+    let direction = if plan.origin == Origin::Dialled { "inbound" } else { "outbound-api" };
     [
         ("CallSid", call_sid),
         ("AccountSid", &plan.account_sid),
@@ -202,7 +214,7 @@ fn call_params(plan: &Plan, call_sid: &str) -> Vec<(String, String)> {
         ("Called", &plan.to),
         ("CallStatus", "ringing"),
         ("ApiVersion", "2010-04-01"),
-        ("Direction", "inbound"),
+        ("Direction", direction),
         ("ForwardedFrom", ""),
         ("CallerName", "WIRELESS CALLER"),
         ("CallToken", &token),

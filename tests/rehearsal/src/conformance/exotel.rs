@@ -1,11 +1,13 @@
-//! Sections 3 to 5 of Exotel's protocol: the audio, what the carrier sends, and what it takes.
+//! Sections 3 to 5 and 7 of Exotel's protocol: the audio, what the carrier sends and takes, and what its flow asks.
 
 use futures_util::future::join_all;
 use tokio::join;
 
 use super::{Finding, KEY_CALL_MS, Table, ended_well, interrupt, listen, twilio::is_speech};
+use crate::carrier::sid;
+use crate::carrier::webhook::{AskError, Webhook};
 use crate::carrier::{Carrier, ClosedBy, Ended, Goodbye, Plan};
-use crate::exotel::{Settings, Style};
+use crate::exotel::{Settings, Style, flow};
 
 const UNKNOWN: &str = r#"{"event":"silence","sequence_number":"900","stream_sid":"{sid}"}"#;
 const MARK: &str =
@@ -116,7 +118,50 @@ pub async fn run(plan: &Plan) -> Vec<Finding> {
         "a handshake failed twice".to_owned()
     });
     table.unseen("5 ActiveStreams is looked at before a call", "it is asked of the vendor");
+    decisions(&mut table, plan).await;
     table.findings
+}
+
+/// Section 7: what the flow asks, and how the answers branch it. Each case is a call of its own that announced itself.
+async fn decisions(table: &mut Table, plan: &Plan) {
+    let gone = [("Stream[Status]", "completed"), ("Stream[DisconnectedBy]", "user")];
+    let gone_in_one = [("Stream", r#"{"Status":"completed","DisconnectedBy":"user"}"#)];
+    let left = [("CallType", "client-hangup")];
+    let broke = [("Stream[Status]", "failed"), ("Stream[DisconnectedBy]", "NA"), ("Stream[Error]", "3009")];
+    let quoted = [broke[0], broke[1], ("digits", "\"1234\""), ("SomethingNew", "1")];
+    for (rule, params, wanted) in [
+        ("7 a caller who has gone leads to the end (200)", &gone[..], 200),
+        ("7 the stream's fields may be one JSON string", &gone_in_one, 200),
+        ("7 client-hangup leads to the end (200)", &left, 200),
+        ("7 a stream that broke leads back to it (302)", &broke, 302),
+        ("7 quoted digits and new parameters change nothing", &quoted, 302),
+    ] {
+        let answers = ask_twice(plan, params).await;
+        let right = matches!(answers, Ok([first, _]) if first == wanted);
+        table.check(rule, right, || format!("{answers:?}"));
+        if wanted == 302 && params.len() == broke.len() {
+            let same = matches!(answers, Ok([first, again]) if first == again);
+            table
+                .check("7 a question that comes twice gets the same answer", same, || format!("{answers:?}"));
+        }
+    }
+    let other = Plan { auth_token: format!("not-{}", plan.auth_token), ..plan.clone() };
+    let refused = ask_twice(&other, &gone).await;
+    table.check("7 a wrong secret in the path is refused", matches!(refused, Ok([400..=499, _])), || {
+        format!("{refused:?}")
+    });
+    table.unseen("7 a Connect applet is told whom to dial", "only the agent knows whom it may call");
+}
+
+/// Announces a call and asks its Passthru question twice; the statuses.
+async fn ask_twice(plan: &Plan, params: &[(&str, &str)]) -> Result<[u16; 2], String> {
+    let ask = async {
+        let webhook = Webhook::new(plan, &sid(""))?;
+        flow::ask(&webhook, plan, "voice", &[]).await?;
+        let first = flow::ask(&webhook, plan, "passthru", params).await?.status;
+        Ok([first, flow::ask(&webhook, plan, "passthru", params).await?.status])
+    };
+    ask.await.map_err(|error: AskError| error.to_string())
 }
 
 type Change = fn(&mut Settings);

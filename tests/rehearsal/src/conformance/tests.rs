@@ -32,6 +32,9 @@ async fn a_server_that_breaks_rules_fails_them_and_no_others() {
             "4 an unknown event is no violation",
             "5 only media, mark and clear are sent, in snake_case",
             "5 a stream is closed with 1000, which is how the agent hangs up",
+            "7 a stream that broke leads back to it (302)",
+            "7 quoted digits and new parameters change nothing",
+            "7 a wrong secret in the path is refused",
         ]
     );
     let passed =

@@ -1,9 +1,12 @@
-//! Sections 3 and 4 of Twilio's protocol: what the carrier sends, and what it takes.
+//! Twilio's protocol: what the carrier sends and takes on a stream (sections 3 and 4), and what it asks (2 and 5).
+
+use std::time::Duration;
 
 use tokio::join;
 
-use super::{Finding, KEY_CALL_MS, Table, ended_well, interrupt, listen};
-use crate::carrier::{Goodbye, Outcome, Plan};
+use super::{Finding, KEY_CALL_MS, Table, Verdict, ended_well, interrupt, listen};
+use crate::carrier::{ClosedBy, Ended, Goodbye, Outcome, Plan};
+use crate::twilio::abuse::{self, Abuse, Answer};
 
 /// Frames of 20 ms are usual and not promised: 10 ms and 3 bytes, both of silence.
 const SHORT: &str = r#"{"event":"media","sequenceNumber":"900","streamSid":"{sid}","media":{"track":"inbound","chunk":"900","timestamp":"1000","payload":"//////////////////////////////////////////////////////////////////////////////////////////////////////////8="}}"#;
@@ -12,6 +15,8 @@ const OUTBOUND: &str = r#"{"event":"media","sequenceNumber":"902","streamSid":"{
 const UNKNOWN: &str = r#"{"event":"weather","sequenceNumber":"903","streamSid":"{sid}","weather":{}}"#;
 const MARK: &str =
     r#"{"event":"mark","sequenceNumber":"904","streamSid":"{sid}","mark":{"name":"never-sent"}}"#;
+/// How long a webhook may take.
+const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(15);
 const DTMF: &str = r#"{"event":"dtmf","streamSid":"{sid}","sequenceNumber":"905","dtmf":{"track":"inbound_track","digit":"1"}}"#;
 
 pub async fn run(plan: &Plan) -> Vec<Finding> {
@@ -78,7 +83,12 @@ pub async fn run(plan: &Plan) -> Vec<Finding> {
         "4 the heard part of an utterance is known by its marks",
         "the model's memory cannot be seen",
     );
-    let codes = |code: u16| all.iter().flat_map(|outcome| &outcome.report.warnings).find(|w| w.code == code);
+    // A server that hangs up closes the stream, and has the call end.
+    let hung_up = |outcome: &Outcome| outcome.report.ended == Ended::ServerHungUp;
+    let codes = |code: u16| {
+        let calls = all.iter().filter(|outcome| code != 31921 || !hung_up(outcome));
+        calls.flat_map(|outcome| &outcome.report.warnings).find(|w| w.code == code)
+    };
     for (rule, code) in [
         ("4 the handshake is answered with 101 (31920)", 31920),
         ("4 the WebSocket stays open while the call lives (31921)", 31921),
@@ -91,7 +101,49 @@ pub async fn run(plan: &Plan) -> Vec<Finding> {
         all.iter().flat_map(|outcome| &outcome.report.streams).filter_map(|stream| stream.closed.as_ref());
     let broken: Vec<_> = broken.filter(|close| close.code == Some(1002)).collect();
     table.check("4 the WebSocket protocol is kept (31924)", broken.is_empty(), || format!("{broken:?}"));
+    webhooks(&mut table, plan, &all).await;
     table.findings
+}
+
+/// Section 5, and of section 2 what comes after a stream.
+async fn webhooks(table: &mut Table, plan: &Plan, all: &[&Outcome]) {
+    for (rule, abuse) in [
+        ("5 a webhook without a signature is refused", Abuse::UnsignedWebhook),
+        ("5 a webhook whose signature is another secret's is refused", Abuse::WronglySignedWebhook),
+    ] {
+        let answer = abuse::commit(plan, abuse, WEBHOOK_TIMEOUT).await.map(|observed| observed.answer);
+        let refused = matches!(answer, Ok(Answer::Status(400..=499)));
+        table.check(rule, refused, || match answer {
+            Ok(answer) => format!("{answer:?}"),
+            Err(error) => error.to_string(),
+        });
+    }
+    let bad = |outcome: &&&Outcome| {
+        matches!(
+            outcome.report.ended,
+            Ended::BadTwiml { .. }
+                | Ended::WebhookRefused { .. }
+                | Ended::WebhookFailed { .. }
+                | Ended::TwimlLoop
+        )
+    };
+    let bad = all.iter().find(bad);
+    table.check(
+        "5 every question is answered with TwiML, parameters that are new included",
+        bad.is_none(),
+        || bad.map(|outcome| format!("{:?}", outcome.report.ended)).unwrap_or_default(),
+    );
+    let after = all.iter().any(|outcome| {
+        let closed = outcome.report.streams.iter().filter_map(|stream| stream.closed.as_ref());
+        closed.into_iter().any(|close| close.by == ClosedBy::Server)
+    });
+    let rule = "2 a server that closes the stream is asked what comes next, and says so";
+    if after && bad.is_none() {
+        table.put(rule, Verdict::Passed);
+    } else if !after {
+        table.unseen(rule, "it closed none; give a line that makes the agent hang up with --play");
+    }
+    table.unseen("2 a transfer is one <Dial> with an action", "only the agent knows whom it may call");
 }
 
 /// What is heard changes its sign seldom enough for a voice; the wrong encoding makes noise.

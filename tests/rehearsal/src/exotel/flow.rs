@@ -63,6 +63,11 @@ pub(crate) async fn follow(leg: &mut Leg, settings: &Settings, mut answer: Answe
     Ended::TwimlLoop
 }
 
+/// Runs the one stream of a call that the server asked for: there is no flow around it.
+pub(crate) async fn stream_alone(leg: &mut Leg, settings: &Settings, url: &str) -> Ended {
+    run_stream(leg, settings, url).await.unwrap_or(Ended::ServerHungUp)
+}
+
 fn goes_on(asked: Result<u16, Ended>) -> Result<(), Ended> {
     match asked? {
         302 => Ok(()),

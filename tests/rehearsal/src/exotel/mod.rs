@@ -3,6 +3,7 @@
 
 pub mod audio;
 pub(crate) mod flow;
+pub mod rest;
 pub mod wire;
 
 #[cfg(test)]

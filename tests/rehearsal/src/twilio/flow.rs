@@ -99,6 +99,7 @@ async fn run_document(leg: &mut Leg, document_url: &str, verbs: Vec<Verb>) -> Re
             Verb::Connect(connect) => {
                 let offered = offered(leg, &connect.stream);
                 let end = stream::run(leg, offered).await;
+                tell_of_stream(leg, &connect.stream).await;
                 match end {
                     StreamEnd::CallOver(ended) => return Err(ended),
                     StreamEnd::Redirected(document) => return Ok(Then::Run(document)),
@@ -135,6 +136,24 @@ async fn run_document(leg: &mut Leg, document_url: &str, verbs: Vec<Verb>) -> Re
         }
     }
     Err(Ended::TwimlEnded)
+}
+
+/// Tells how a stream did that is over. Both callbacks come late here, as they may.
+async fn tell_of_stream(leg: &Leg, noun: &twiml::Stream) {
+    let (Some(url), Some(stream)) = (&noun.status_callback, leg.report.streams.last()) else { return };
+    let events = match stream.started {
+        Some(_) => &["stream-started", "stream-stopped"][..],
+        None => &["stream-error"],
+    };
+    for event in events {
+        let params = [
+            ("StreamSid", stream.stream_sid.as_str()),
+            ("StreamName", &stream.stream_sid),
+            ("StreamEvent", event),
+        ];
+        // What the server makes of it changes nothing.
+        let _ = leg.webhook.ask(url, Method::Post, &params, Some(&leg.plan.auth_token)).await;
+    }
 }
 
 async fn stay_quiet(leg: &mut Leg, verb: &'static str, length: Duration) -> Result<(), Ended> {

@@ -56,6 +56,8 @@ pub struct Connect {
 pub struct Stream {
     /// As written: the upgrade's signature is over this text.
     pub url: String,
+    /// Where to tell how it does.
+    pub status_callback: Option<String>,
     pub parameters: Vec<(String, String)>,
 }
 
@@ -200,7 +202,11 @@ fn stream(node: Node<'_, '_>) -> Result<Stream, TwimlError> {
         }
         parameters.push((name.to_owned(), value.to_owned()));
     }
-    Ok(Stream { url: url.to_owned(), parameters })
+    let status_callback = node.attribute("statusCallback").map(str::to_owned);
+    if node.attribute("statusCallbackMethod").is_some_and(|method| method != "POST") {
+        return Err(bad("Stream", "statusCallbackMethod", "GET", "only POST is rehearsed"));
+    }
+    Ok(Stream { url: url.to_owned(), status_callback, parameters })
 }
 
 fn method(node: Node<'_, '_>, element: &'static str) -> Result<Method, TwimlError> {
@@ -252,6 +258,7 @@ mod tests {
                     method: Method::Post,
                     stream: Stream {
                         url: "wss://app.example/media/n/t".to_owned(),
+                        status_callback: None,
                         parameters: vec![("call_id".to_owned(), "<7>".to_owned())],
                     },
                 }),

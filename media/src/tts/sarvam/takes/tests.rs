@@ -21,6 +21,7 @@ struct Bench {
 fn bench() -> Bench {
     let (sender, events) = mpsc::channel(1000);
     let settings = Settings {
+        has_fallback: false,
         vendor: crate::tts::Vendor::Sarvam,
         base_url: "http://127.0.0.1:1".parse().expect("a URL"),
         api_key: Pii::new(String::new()),

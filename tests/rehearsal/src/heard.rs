@@ -1,16 +1,17 @@
 //! What a caller heard, to the sample: each piece that the synthesizer spoke is made again and looked for in the sound
 //! that the carrier played. Nothing of what the platform believes goes into it.
 
-use std::{collections::HashSet, sync::LazyLock};
+use std::collections::HashSet;
+use std::sync::LazyLock;
 
-use rehearsal::{
-    events::{Event, EventLog},
-    speech::{Speaker, Voice},
-    twilio::mulaw,
-};
+use crate::events::{Event, EventLog};
+use crate::speech::{self, Speaker, Voice};
+use crate::twilio::mulaw;
 
 /// A piece is found by its first 100 ms.
 const PROBE: usize = 800;
+/// Times of words are in hundredths of a second: a word may end that much before or behind its sound.
+const ROUNDING: usize = 80;
 /// A gap in a piece: the carrier's buffer was empty for a moment.
 const GAP_MAX: usize = 8_000;
 
@@ -60,12 +61,15 @@ impl Heard {
 /// The pieces of the log that can be found in the sound, in the order of hearing. A piece may be heard more than once:
 /// lines that every call needs are synthesised once. Where several pieces begin alike, the one that goes on the longest
 /// was said.
-pub async fn listen(log: &EventLog, sound: &[i16]) -> Vec<Heard> {
+///
+/// # Errors
+/// When a piece cannot be spoken.
+pub async fn listen(log: &EventLog, sound: &[i16]) -> Result<Vec<Heard>, speech::Error> {
     let mut texts = HashSet::new();
     let mut pieces = Vec::new();
     for event in log.matching(|event| event.name == "speaks") {
         if texts.insert(event.text("text").map(str::to_owned))
-            && let Some(piece) = speak(&event).await
+            && let Some(piece) = speak(&event).await?
         {
             pieces.push(piece);
         }
@@ -81,14 +85,13 @@ pub async fn listen(log: &EventLog, sound: &[i16]) -> Vec<Heard> {
             at += 1;
             continue;
         };
-        // Times of words are in hundredths of a second: the last may lie a little behind the sound.
-        let is_heard = |end: f64| ((end * 8_000.0) as usize).min(piece.samples.len()) <= samples;
+        let is_heard = |end: f64| ((end * 8_000.0) as usize).min(piece.samples.len()) <= samples + ROUNDING;
         let words = piece.words.iter().map(|(word, end)| (word.clone(), is_heard(*end))).collect();
         let (text, voice) = (piece.text.clone(), piece.voice.clone());
         heard.push(Heard { start: at, end, text, voice, words });
         at = end;
     }
-    heard
+    Ok(heard)
 }
 
 /// What the synthesizer spoke.
@@ -101,26 +104,21 @@ struct Piece {
     samples: Vec<i16>,
 }
 
-async fn speak(event: &Event) -> Option<Piece> {
+async fn speak(event: &Event) -> Result<Option<Piece>, speech::Error> {
     let voice = &event.fields["voice"];
     let number = |name: &str| voice[name].as_u64().unwrap_or_default();
+    let (Some(name), Some(text)) = (voice["name"].as_str(), event.text("text")) else { return Ok(None) };
     let voice = Voice {
-        name: voice["name"].as_str()?.to_owned(),
+        name: name.to_owned(),
         words_per_minute: number("words_per_minute") as u16,
         pitch: number("pitch") as u8,
     };
-    let text = event.text("text")?;
-    let speech = SPEAKER.speak(text, &voice, 8_000).await.expect("espeak-ng speaks");
+    let speech = SPEAKER.speak(text, &voice, 8_000).await?;
     let words = speech.words.iter().map(|word| (word.text.clone(), word.end)).collect();
     let samples: Vec<_> = speech.samples.iter().map(|sample| mulaw::decode(mulaw::encode(*sample))).collect();
-    let probe = samples.get(..PROBE)?;
     // Silence would be found everywhere.
-    probe.iter().any(|sample| *sample != 0).then(|| Piece {
-        text: text.to_owned(),
-        voice: voice.name,
-        words,
-        samples,
-    })
+    let can_be_found = samples.get(..PROBE).is_some_and(|probe| probe.iter().any(|sample| *sample != 0));
+    Ok(can_be_found.then(|| Piece { text: text.to_owned(), voice: voice.name, words, samples }))
 }
 
 /// How many samples of the piece were heard, and where that ends in the sound.
