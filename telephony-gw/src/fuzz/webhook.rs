@@ -33,9 +33,10 @@ pub fn twilio_webhook(data: &[u8]) {
     let own = own_signature(&url, body);
     let signed = Signed { signature: Some(&own), settings: None, ..signed };
     match signature::check(SECRET, signed) {
+        // A parameter that comes twice counts once.
+        Ok(()) if form_urlencoded::parse(body).any(|(name, _)| name == "Forged") => {}
         Ok(()) => {
-            let mut longer = body.to_vec();
-            longer.extend_from_slice(b"&From=%2B1");
+            let longer = [body, b"&Forged=1"].concat();
             assert!(signature::check(SECRET, Signed { body: &longer, ..signed }).is_err(), "a longer body");
         }
         Err(Refusal::WrongBody) => assert!(has_body_hash(&url)),
