@@ -169,7 +169,7 @@ fn the_rest_of_a_false_barge_in_is_spoken_in_its_own_language_before_the_next() 
     rig.at(3250, Input::Speech(Edge::SpeechEnded { at_ms: 3150 }));
     rig.take_outputs();
     rig.until(3150 + 700);
-    let spoken = [Output::Speak { take: rest, text: "three four".into() }, Output::SpeakEnd { take: rest }];
+    let spoken = [Output::Speak { take: rest, text: "three four ".into() }, Output::SpeakEnd { take: rest }];
     assert_eq!(rig.take_outputs(), spoken);
     rig.audio(3950, 1, 1, 1000);
     rig.at(3950, Input::SpeechDone { take: rest });
