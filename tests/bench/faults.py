@@ -80,7 +80,9 @@ def text(cell, row, wrong):
     if "error" in row:
         return f"| {cell.vendor} | {cell.fault} | {cell.carrier} | | | | | | | **{row['error']}** |"
     count = lambda name: str(len(row[name]) or "0")
-    told = re.sub(r"\s*\(os error \d+\)", "", "; ".join(row["told"])).replace("|", "/") or "nothing"
+    times = collections.Counter(row["told"])
+    told = "; ".join(text if count == 1 else f"{text} ({count} times)" for text, count in times.items())
+    told = re.sub(r"\s*\(os error \d+\)", "", told).replace("|", "/") or "nothing"
     end = row["end"].removeprefix("END_REASON_").lower()
     return (f"| {cell.vendor} | {cell.fault} | {cell.carrier} | {row['silence_longest_s']:.1f} | {count('caller_words_lost')} "
             f"| {count('agent_words_lost')} | {count('agent_words_twice')} | {told} | {end} | {'**' + '; '.join(wrong) + '**' if wrong else 'yes'} |")

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 use proto::types::v1::{EndReason, VendorFault};
-use rehearsal::{anthropic, faults::Faults};
+use rehearsal::{anthropic, faults::Faults, twilio::When};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -97,7 +97,9 @@ fn replaced(call: &Finished) -> Vec<(&str, &str)> {
 async fn another_listens() {
     let mut sandbox = Sandbox::with_agent(Shape::Together, with_fallbacks(), |_| {}).await;
     let library = &sandbox.rehearsal.library;
-    let steps = vec![line(library, LONG_QUESTION, quiet()).await, prompt(library, "vm-goodbye", quiet())];
+    // A caller who waits, fillers and all.
+    let patient = When::AgentQuiet { ms: 4_200 };
+    let steps = vec![line(library, LONG_QUESTION, quiet()).await, prompt(library, "vm-goodbye", patient)];
     let mut placed = sandbox.place(steps);
     placed.until_said(LONG_QUESTION).await;
     tokio::time::sleep(Duration::from_millis(900)).await;

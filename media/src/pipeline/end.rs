@@ -22,7 +22,7 @@ pub struct Ending {
     /// The carrier does something with the call: nobody hears us.
     pub is_away: bool,
     /// The apology is waited for until then: a call that has just begun does not have it yet.
-    pub awaits_apology: Option<(EndReason, Instant)>,
+    pub apology_due: Option<(EndReason, Instant)>,
     /// A vendor was gone for good while nobody heard us: the call ends with this when the caller is back.
     pub failed_while_away: Option<EndReason>,
     /// Nothing more is done.
@@ -49,12 +49,12 @@ impl Pipeline {
         }
         self.discard_reply(now);
         self.ending.is_final = true;
-        self.ending.awaits_apology = Some((reason, now + APOLOGY_TIMEOUT));
+        self.ending.apology_due = Some((reason, now + APOLOGY_TIMEOUT));
     }
 
     /// The apology is there, or it is not waited for any longer.
     pub(super) fn apologise(&mut self, now: Instant) {
-        if let Some((reason, _)) = self.ending.awaits_apology.take() {
+        if let Some((reason, _)) = self.ending.apology_due.take() {
             self.end_with(Purpose::Apology, reason, now);
         }
     }

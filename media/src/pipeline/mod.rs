@@ -270,7 +270,7 @@ impl Pipeline {
         let waits = self.waits.wake_at().filter(|_| !self.ending.is_final);
         let goodbye = self.goodbye_over_at();
         let greeting = self.greet_at();
-        let apology = self.ending.awaits_apology.map(|(_, at)| at);
+        let apology = self.ending.apology_due.map(|(_, at)| at);
         [self.turn.wake_at(), self.playout.wake_at(), stall, retake, waits, goodbye, greeting, apology]
             .into_iter()
             .flatten()
@@ -297,7 +297,7 @@ impl Pipeline {
             self.retake(now);
         }
         self.tick_waits(now);
-        if self.ending.awaits_apology.is_some_and(|(_, at)| at <= now) {
+        if self.ending.apology_due.is_some_and(|(_, at)| at <= now) {
             self.apologise(now);
         }
         if self.goodbye_over_at().is_some_and(|at| at <= now) {

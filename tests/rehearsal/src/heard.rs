@@ -8,8 +8,10 @@ use crate::events::{Event, EventLog};
 use crate::speech::{self, Speaker, Voice};
 use crate::twilio::mulaw;
 
-/// A piece is found by its first 100 ms.
+/// A piece is found by its first 100 ms of sound, gaps left out.
 const PROBE: usize = 800;
+/// Where it may begin is found by so much of them.
+const ONSET: usize = 80;
 /// Times of words are in hundredths of a second: a word may end that much before or behind its sound.
 const ROUNDING: usize = 80;
 /// A gap in a piece: the carrier's buffer was empty for a moment.
@@ -77,8 +79,7 @@ pub async fn listen(log: &EventLog, sound: &[i16]) -> Result<Vec<Heard>, speech:
     let mut heard = Vec::new();
     let mut at = 0;
     while at + PROBE <= sound.len() {
-        let here = pieces.iter().filter(|piece| sound[at..at + PROBE] == piece.samples[..PROBE]);
-        let found = here.map(|piece| (follow(&piece.samples, sound, at), piece));
+        let found = pieces.iter().filter_map(|piece| Some((piece.found(sound, at)?, piece)));
         let Some(((samples, end), piece)) =
             found.max_by_key(|((samples, _), piece)| (*samples, *samples == piece.samples.len()))
         else {
@@ -102,6 +103,8 @@ struct Piece {
     words: Vec<(String, f64)>,
     /// As a carrier plays them; never fewer than a probe.
     samples: Vec<i16>,
+    /// How many of them are silence before the first sound.
+    lead: usize,
 }
 
 async fn speak(event: &Event) -> Result<Option<Piece>, speech::Error> {
@@ -117,8 +120,20 @@ async fn speak(event: &Event) -> Result<Option<Piece>, speech::Error> {
     let words = speech.words.iter().map(|word| (word.text.clone(), word.end)).collect();
     let samples: Vec<_> = speech.samples.iter().map(|sample| mulaw::decode(mulaw::encode(*sample))).collect();
     // Silence would be found everywhere.
-    let can_be_found = samples.get(..PROBE).is_some_and(|probe| probe.iter().any(|sample| *sample != 0));
-    Ok(can_be_found.then(|| Piece { text: text.to_owned(), voice: voice.name, words, samples }))
+    let lead = samples.get(..PROBE).and_then(|probe| probe.iter().position(|sample| *sample != 0));
+    Ok(lead.map(|lead| Piece { text: text.to_owned(), voice: voice.name, words, samples, lead }))
+}
+
+impl Piece {
+    /// How many of its samples were heard if it begins here, and where that ends.
+    fn found(&self, sound: &[i16], at: usize) -> Option<(usize, usize)> {
+        let onset = &self.samples[self.lead..];
+        if sound.get(at..at + ONSET)? != onset.get(..ONSET)? {
+            return None;
+        }
+        let (said, end) = follow(onset, sound, at);
+        (said >= PROBE.min(onset.len())).then_some((self.lead + said, end))
+    }
 }
 
 /// How many samples of the piece were heard, and where that ends in the sound.
