@@ -4,13 +4,15 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 PROTOSET := out/trunkline.protoset
-.PHONY: help demo test check sim turns bench soak test-engines proto-baseline protoset system tools
+.PHONY: help demo test check sim faults turns bench soak fuzz test-engines proto-baseline protoset system tools
 
 CARGO ?= cargo
 # More options of cargo's, such as --locked.
 CARGO_FLAGS ?=
 # More options of `demo`, `soak` and `turns`.
 ARGS ?=
+# How long `fuzz` takes for each of its targets.
+SECONDS ?= 60
 # What `bench`, `soak` and `turns` measure in place of a fresh release build.
 BIN ?=
 
@@ -67,6 +69,13 @@ bench: system tools ## What a call costs, turns, preemption, barge-in, VAD, retr
 		echo; $(RELEASE)/examples/search_bench; \
 	fi
 
+faults: system ## The fault table: every vendor with every fault, over both carriers; ARGS='--only stt' a part, BIN=FILE that binary
+	@if [ -z '$(BIN)' ]; then \
+		echo "==> building trunkline (some minutes the first time)" >&2; \
+		$(CARGO) build $(CARGO_FLAGS) --bin trunkline; \
+	fi
+	@python3 tests/bench/faults.py --bin '$(or $(BIN),$(dir $(RELEASE))debug/trunkline)' $(ARGS)
+
 soak: system tools ## Half an hour of calls that come and go: memory, tasks and descriptors stay flat; ARGS='--minutes 5'
 	@if [ -z '$(BIN)' ]; then \
 		echo "==> building for release (many minutes the first time)" >&2; \
@@ -80,6 +89,11 @@ turns: system tools ## Turn-taking on audio, with Nova and with Flux; BIN=FILE m
 		$(CARGO) build $(CARGO_FLAGS) --release --bin trunkline; \
 	fi
 	@python3 tests/bench/turns.py --bin '$(or $(BIN),$(RELEASE)/trunkline)' $(ARGS)
+
+fuzz: system ## Any bytes at every reader of outside bytes, SECONDS=60 a target; ARGS=NAME for one, ARGS=--keep adds to the corpus
+	@deploy/scripts/setup fuzz
+	$(call say,building the fuzz targets (many minutes the first time))
+	@python3 tests/fuzz/run.py --seconds '$(SECONDS)' $(ARGS)
 
 test-engines: system tools ## The suites that need another engine than the embedded ones; one that is away is a failure
 	@deploy/scripts/setup engines

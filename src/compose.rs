@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use axum::serve::ListenerExt;
 use dialogue::Dialogue;
 use media::Media;
 use mesh::{
@@ -43,6 +42,7 @@ use crate::{
     Config, Role, admin,
     config::known_vendor,
     exit::{Exit, chain},
+    http,
     identity::{self, Identity},
     preflight, telemetry,
 };
@@ -445,24 +445,8 @@ fn serve_http(
     drain: &Drain,
 ) {
     let drain = drain.clone();
-    // Small messages both ways: waiting to fill a packet would cost 40 ms each.
-    let listener = listener.tap_io(|socket| {
-        let _ = socket.set_nodelay(true);
-    });
     tasks.spawn(async move {
-        let ended = drain.clone();
-        // The gateway's list of addresses looks at the peer.
-        let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-            .with_graceful_shutdown(async move { ended.ended().await })
-            .into_future();
-        // A graceful shutdown waits for connections that are kept alive.
-        let cut = async {
-            drain.ended().await;
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        };
-        tokio::select! {
-            served = serving => served.map_err(|error| error.to_string()),
-            () = cut => Ok(()),
-        }
+        http::serve(listener, router, drain).await;
+        Ok(())
     });
 }

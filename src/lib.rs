@@ -7,6 +7,7 @@ pub mod compose;
 pub mod config;
 mod demo;
 pub mod exit;
+mod http;
 mod identity;
 pub mod layout;
 mod preflight;

@@ -13,7 +13,7 @@ pub struct Config {
     pub anthropic_version: String,
     /// Used in place of every agent's own model.
     pub model_override: Option<String>,
-    /// Asked when the agent's model does not answer and nothing was spoken yet.
+    /// Asked where an agent names no fallback of its own, its model does not answer and nothing was spoken yet.
     pub fallback_model: Option<String>,
     /// The most tokens of one reply, whatever the agent asks for; at least 1.
     pub max_tokens: u32,

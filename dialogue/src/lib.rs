@@ -7,6 +7,9 @@
 mod config;
 pub mod conversation;
 mod events;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod llm;
 pub mod prompt;
 pub mod segment;

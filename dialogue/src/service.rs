@@ -12,7 +12,12 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
-use crate::{Config, llm::LanguageModel, session, tools::Tool};
+use crate::{
+    Config,
+    llm::{Breakers, LanguageModel},
+    session,
+    tools::Tool,
+};
 
 /// What waits to be sent on one stream: a slow reader stops the model, never grows a queue.
 const RESPONSES: usize = 64;
@@ -31,6 +36,7 @@ pub(crate) struct Shared {
     /// Offered beside the built-in ones.
     pub(crate) tools: Vec<Arc<dyn Tool>>,
     pub(crate) drain: Drain,
+    pub(crate) breakers: Arc<Breakers>,
 }
 
 impl Service {
@@ -41,7 +47,8 @@ impl Service {
         retrieval: RetrievalServiceClient<Hop>,
         drain: Drain,
     ) -> Self {
-        Self(Arc::new(Shared { config, model, directory, retrieval, tools: Vec::new(), drain }))
+        let breakers = Arc::default();
+        Self(Arc::new(Shared { config, model, directory, retrieval, tools: Vec::new(), drain, breakers }))
     }
 
     pub(crate) fn add_tool(&mut self, tool: Arc<dyn Tool>) {

@@ -32,6 +32,14 @@ const SEND: Duration = Duration::from_secs(5);
 /// A tool that gives no result for so long has failed.
 const TOOL: Duration = Duration::from_secs(10);
 
+/// What the session's tasks tell.
+enum Told {
+    /// For the conversation.
+    Input(Input),
+    /// Another model answers.
+    FellBack { epoch: i64, model: String, detail: String },
+}
+
 type Responses = mpsc::Sender<Result<ConverseResponse, Status>>;
 
 /// Serves one stream until it ends.
@@ -59,7 +67,7 @@ struct Session {
     shared: Arc<Shared>,
     setup: Setup,
     conversation: Conversation,
-    inputs: (mpsc::Sender<Input>, mpsc::Receiver<Input>),
+    inputs: (mpsc::Sender<Told>, mpsc::Receiver<Told>),
     responses: Responses,
     /// Dropping a task cancels its request to the vendor or the tool.
     model: Option<AbortOnDropHandle<()>>,
@@ -102,7 +110,14 @@ impl Session {
                         Step::Stop => return Ok(()),
                     },
                 },
-                Some(input) = self.inputs.1.recv() => input,
+                Some(told) = self.inputs.1.recv() => match told {
+                    Told::Input(input) => input,
+                    Told::FellBack { epoch, model, detail } => {
+                        self.setup.model.clone_from(&model);
+                        self.send(epoch, wire::model_changed(model, detail)).await?;
+                        continue;
+                    }
+                },
                 () = self.responses.closed() => return Ok(()),
                 () = shared.drain.expired() => {
                     return Err(ServiceError::new(ErrorReason::Draining, "the node is stopping").into());
@@ -163,14 +178,17 @@ impl Session {
             key: self.setup.key.clone(),
             request: Arc::new(request),
             meter: self.meter(generation.epoch),
+            breakers: Arc::clone(&self.shared.breakers),
         };
         let (shared, inputs) = (self.shared.clone(), self.inputs.0.clone());
+        let fallback = self.setup.fallback.clone();
         let task = async move {
-            let (model, fallback) = (&*shared.model, shared.config.fallback_model.as_deref());
-            let wrap = |event| input(generation, event);
-            if let Err(failure) = llm::complete(model, completion, fallback, &inputs, wrap).await {
+            let wrap = |event| told(generation, event);
+            if let Err(failure) =
+                llm::complete(&*shared.model, completion, fallback.as_deref(), &inputs, wrap).await
+            {
                 // The session outlives its tasks: a closed queue means that nobody waits for the reply.
-                let _ = inputs.send(Input::Failed(generation, failure.into())).await;
+                let _ = inputs.send(Told::Input(Input::Failed(generation, failure.into()))).await;
             }
         };
         self.model = Some(AbortOnDropHandle::new(tokio::spawn(task.in_current_span())));
@@ -205,7 +223,7 @@ impl Session {
                 let text = "there was no answer in time: it may have been done or not".to_owned();
                 ToolResult { text, is_error: true }
             });
-            let _ = inputs.send(Input::ToolDone(generation, index, result)).await;
+            let _ = inputs.send(Told::Input(Input::ToolDone(generation, index, result))).await;
         }
         .in_current_span();
         if tool.effect() == Effect::WriteOnce {
@@ -231,10 +249,13 @@ impl Session {
     }
 }
 
-fn input(generation: Generation, event: Event) -> Input {
-    match event {
+fn told(generation: Generation, event: Event) -> Told {
+    Told::Input(match event {
+        Event::FellBack { model, detail } => {
+            return Told::FellBack { epoch: generation.epoch, model, detail };
+        }
         Event::Text(text) => Input::Text(generation, text.into_inner()),
         Event::ToolStarted => Input::ToolStarted(generation),
         Event::Finished(stop, calls) => Input::Finished(generation, stop, calls),
-    }
+    })
 }

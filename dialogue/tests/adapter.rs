@@ -30,6 +30,7 @@ fn completion() -> Completion {
         Profile { prompt: "Be kind.".into(), language: "en".into(), tools: Vec::new(), max_tokens: 99 };
     let request = prompt::request(&profile, conversation.history(), "call", true);
     Completion {
+        breakers: Arc::default(),
         model: "claude-haiku-5-5".into(),
         key: Pii::new("sk-secret".into()),
         request: Arc::new(request),
@@ -94,12 +95,12 @@ async fn transient_failures_are_retried_while_nothing_was_spoken() {
 }
 
 #[tokio::test]
-async fn retries_are_two_and_none_after_a_word() {
+async fn retries_are_three_and_none_after_a_word() {
     let busy = || Answer::Status(503, "<html>", Some("0"));
-    let mut vendor = Vendor::start([busy(), busy(), busy()]).await;
+    let mut vendor = Vendor::start([busy(), busy(), busy(), busy()]).await;
     let failure = complete(&adapter(&vendor), None).await.1.unwrap_err();
     assert_eq!(failure.detail, "the model answered 503 (no error type)");
-    for _ in 0..3 {
+    for _ in 0..4 {
         vendor.request().await;
     }
     vendor.will(Answer::Stream(message(&["Well"], &[], "")));

@@ -118,7 +118,7 @@ impl AgentService for Neighbours {
             version,
             prompt: "You sell bread.".into(),
             language: "en".into(),
-            model: Some(Model { model: "claude-haiku-5-5".into(), max_tokens: 300 }),
+            model: Some(Model { model: "claude-haiku-5-5".into(), max_tokens: 300, fallback: String::new() }),
             tools: ["search_knowledge", "end_call", "teleport", "book"].map(str::to_owned).into(),
             apology: "Sorry, what was that?".into(),
             ..Agent::default()

@@ -1,8 +1,12 @@
 //! The media role: listens, decides whose turn it is, and speaks.
 
 pub mod audio;
+mod circuits;
 pub mod config;
 mod conversation;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod language;
 pub mod latency;
 mod listening;

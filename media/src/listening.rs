@@ -4,24 +4,45 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc::error::TrySendError;
 
-use crate::stt::{Command, Event, Session, Settings, Transcriber, Transcript, Vendor};
+use crate::stt::{Command, Event, Kept, Session, Settings, Transcriber, Transcript, Vendor};
 
 /// Who listens to a call.
 pub struct Listening {
     stt: Arc<dyn Transcriber>,
     /// In the order of the agent's languages.
     all: Vec<Settings>,
+    /// Who listens in the place of each.
+    fallbacks: Vec<Option<Settings>>,
     current: usize,
     session: Session,
     /// Where the session's audio begins in the call's.
     from: Duration,
+    /// What the session that could not be had leaves to be heard.
+    kept: Kept,
 }
 
 impl Listening {
     /// Opens a session for the first language; there must be one.
-    pub fn open(stt: Arc<dyn Transcriber>, all: Vec<Settings>) -> Self {
+    pub fn open(stt: Arc<dyn Transcriber>, all: Vec<Settings>, fallbacks: Vec<Option<Settings>>) -> Self {
         let session = stt.open(all[0].clone());
-        Self { stt, all, current: 0, session, from: Duration::ZERO }
+        let (from, kept) = (Duration::ZERO, Kept::default());
+        Self { stt, all, fallbacks, current: 0, session, from, kept }
+    }
+
+    /// The vendor cannot be had: whoever stands in for it listens from here on, in all languages, and first hears what
+    /// nobody has heard.
+    pub fn fall_back(&mut self) {
+        let vendor = self.all[self.current].vendor;
+        for (settings, fallback) in self.all.iter_mut().zip(&mut self.fallbacks) {
+            if let Some(fallback) = fallback.take_if(|_| settings.vendor == vendor) {
+                *settings = fallback;
+            }
+        }
+        self.session = self.stt.open(self.all[self.current].clone());
+        let kept = std::mem::take(&mut self.kept);
+        self.from += kept.from;
+        // The queue of a new session is empty.
+        let _ = self.session.commands.try_send(Command::CatchUp(kept));
     }
 
     /// Hears the language at this place from here on, where so much of the call's audio has come. True if that takes another
@@ -53,6 +74,10 @@ impl Listening {
             Event::Transcript(heard) => Event::Transcript(Transcript { end: heard.end + from, ..heard }),
             Event::EndOfTurn { text, end } => Event::EndOfTurn { text, end: end + from },
             Event::LikelyEndOfTurn { text, end } => Event::LikelyEndOfTurn { text, end: end + from },
+            Event::Unavailable { detail, kept } => {
+                self.kept = kept;
+                Event::Unavailable { detail, kept: Kept::default() }
+            }
             event => event,
         })
     }
@@ -95,6 +120,7 @@ mod tests {
             language: language.into(),
             call_id: "call".into(),
             format: Format::MULAW_8K,
+            has_fallback: false,
         }
     }
 

@@ -1,11 +1,15 @@
 //! What speech synthesis costs: characters, those of replies that were thrown away before they were certain apart.
 
-use metrics::{counter, describe_counter};
+use metrics::{counter, describe_counter, describe_gauge};
 
 const CHARACTERS: &str = "trunkline_synthesized_characters_total";
 
 /// Says of the metric what its name does not.
 pub fn describe() {
+    describe_gauge!(
+        "trunkline_vendor_circuit_open",
+        "Keys of the vendor that are not used for a while, since it failed again and again"
+    );
     describe_counter!(
         CHARACTERS,
         "Characters of text given to the speech synthesizer. Those with discarded=\"true\" went into replies to turns \

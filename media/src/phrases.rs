@@ -22,6 +22,8 @@ use crate::{
 const KEPT_MAX: usize = 512;
 /// How long a call waits for a phrase.
 const PHRASE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same where somebody else can speak it.
+const PHRASE_TIMEOUT_WITH_FALLBACK: Duration = Duration::from_secs(2);
 /// Attempts at speaking a phrase, each in a take of its own.
 const TAKES_MAX: u32 = 3;
 
@@ -55,6 +57,7 @@ impl Phrases {
     /// # Errors
     /// Why the vendor did not speak it; the next call tries again.
     pub async fn get(&self, settings: Settings, text: &str) -> Result<Arc<Phrase>, String> {
+        let patience = if settings.has_fallback { PHRASE_TIMEOUT_WITH_FALLBACK } else { PHRASE_TIMEOUT };
         let cell = self.cell(Key {
             vendor: settings.vendor,
             voice_id: settings.voice_id.clone(),
@@ -65,7 +68,7 @@ impl Phrases {
         });
         let phrase = cell.get_or_try_init(|| async { self.synthesise(settings, text).await.map(Arc::new) });
         // For each call that waits: after a failure they try again one after another.
-        match timeout(PHRASE_TIMEOUT, phrase).await {
+        match timeout(patience, phrase).await {
             Ok(phrase) => phrase.cloned(),
             Err(_) => Err("the phrase was not spoken in time".into()),
         }

@@ -2,13 +2,13 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use mesh::{ServiceError, auth::Caller};
+use mesh::{Pii, ServiceError, auth::Caller};
 use proto::{
     media::v1::{
         StreamCallRequest, StreamCallResponse, StreamStart, media_service_server::MediaService,
         stream_call_request::Event,
     },
-    tenancy::v1::{Agent, Language},
+    tenancy::v1::{Agent, Language, ListeningFallback, VoiceFallback},
     types::v1::{CallContext, ErrorReason},
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::{
     Inner,
     audio::Format,
-    session::{Session, Speaker},
+    session::{Session, Speaker, SttFallback, TtsFallback},
     spoken, stt, tts,
 };
 
@@ -78,9 +78,40 @@ impl Service {
         let stt = stt::Vendor::parse(listens).ok_or_else(|| unknown("listening.vendor", listens))?;
         let tts = tts::Vendor::parse(speaks).ok_or_else(|| unknown("voice.vendor", speaks))?;
         let directory = &self.0.directory;
-        let (stt_key, tts_key) =
-            tokio::try_join!(directory.key(tenant, stt.name()), directory.key(tenant, tts.name()))?;
-        Ok(Speaker { language, stt, stt_key, tts, tts_key })
+        let (stt_key, tts_key, stt_fallback, tts_fallback) = tokio::try_join!(
+            directory.key(tenant, stt.name()),
+            directory.key(tenant, tts.name()),
+            self.stt_fallback(tenant, &language),
+            self.tts_fallback(tenant, &language),
+        )?;
+        Ok(Speaker { language, stt, stt_key, tts, tts_key, stt_fallback, tts_fallback })
+    }
+
+    async fn stt_fallback(&self, tenant: &str, language: &Language) -> Result<Option<SttFallback>, Status> {
+        let fallback = language.listening.as_ref().and_then(|listening| listening.fallback.as_ref());
+        let Some(ListeningFallback { vendor, model }) = fallback else { return Ok(None) };
+        let named = stt::Vendor::parse(vendor).ok_or_else(|| unknown("listening.fallback.vendor", vendor))?;
+        let Some(key) = self.fallback_key(tenant, named.name()).await else { return Ok(None) };
+        Ok(Some(SttFallback { vendor: named, key, model: model.clone() }))
+    }
+
+    async fn tts_fallback(&self, tenant: &str, language: &Language) -> Result<Option<TtsFallback>, Status> {
+        let fallback = language.voice.as_ref().and_then(|voice| voice.fallback.as_ref());
+        let Some(VoiceFallback { vendor, voice_id, model }) = fallback else { return Ok(None) };
+        let named = tts::Vendor::parse(vendor).ok_or_else(|| unknown("voice.fallback.vendor", vendor))?;
+        let Some(key) = self.fallback_key(tenant, named.name()).await else { return Ok(None) };
+        Ok(Some(TtsFallback { vendor: named, key, voice_id: voice_id.clone(), model: model.clone() }))
+    }
+
+    /// A call does not fail for want of a key that it most likely does not need.
+    async fn fallback_key(&self, tenant: &str, vendor: &'static str) -> Option<Pii<String>> {
+        match self.0.directory.key(tenant, vendor).await {
+            Ok(key) => Some(key),
+            Err(status) => {
+                tracing::warn!(tenant, vendor, code = ?status.code(), "no key for a fallback: the call does without");
+                None
+            }
+        }
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{
     meter::Meter,
     pipeline::{self, AUDIO_GAP, Input, Output, Phrase, Pipeline, Purpose, Then},
     stt, tts, turn, vad,
-    vad::{Edges, Reading, VadStream},
+    vad::{Edge, Edges, Reading, VadStream},
     voices::Voices,
 };
 
@@ -57,6 +57,32 @@ pub struct Speaker {
     pub tts: tts::Vendor,
     /// Its key.
     pub tts_key: Pii<String>,
+    /// Who listens where that one cannot be had.
+    pub stt_fallback: Option<SttFallback>,
+    /// Who speaks where that one cannot be had.
+    pub tts_fallback: Option<TtsFallback>,
+}
+
+/// Who listens in another's place.
+pub struct SttFallback {
+    /// Who.
+    pub vendor: stt::Vendor,
+    /// Its key.
+    pub key: Pii<String>,
+    /// Its model; empty: the node's, or its usual one.
+    pub model: String,
+}
+
+/// Who speaks in another's place.
+pub struct TtsFallback {
+    /// Who.
+    pub vendor: tts::Vendor,
+    /// Its key.
+    pub key: Pii<String>,
+    /// Its voice.
+    pub voice_id: String,
+    /// Its model.
+    pub model: String,
 }
 
 /// One media stream of a call.
@@ -105,15 +131,27 @@ impl Session {
         let mut heard: Vec<_> =
             speakers.iter().map(|speaker| speaker.listening(media, &call, format)).collect();
         listening::hear_together(&mut heard);
-        let languages = speakers.iter().zip(&heard).map(|(speaker, heard)| pipeline::Language {
+        let heard_instead: Vec<_> = speakers
+            .iter()
+            .zip(&heard)
+            .map(|(speaker, heard)| Some(speaker.stt_fallback.as_ref()?.listening(media, heard)))
+            .collect();
+        let voices_instead: Vec<_> = speakers
+            .iter()
+            .zip(&voices)
+            .map(|(speaker, voice)| Some(speaker.tts_fallback.as_ref()?.voice(media, voice)))
+            .collect();
+        let languages = speakers.iter().enumerate().map(|(at, speaker)| pipeline::Language {
             tag: speaker.language.language.clone(),
-            stt_vendor: speaker.stt,
-            transcriber_decides: heard.decide_turns(),
-            tts_vendor: speaker.tts,
+            stt_vendor: heard[at].vendor,
+            transcriber_decides: heard[at].decide_turns(),
+            tts_vendor: voices[at].vendor,
+            stt_fallback: heard_instead[at].as_ref().map(|instead| (instead.vendor, instead.decide_turns())),
+            tts_fallback: voices_instead[at].as_ref().map(|instead| instead.vendor),
         });
         let core = core_config(agent, format, languages.collect(), media.config.call_duration_max);
         let greeting = Some(agent.greeting.clone()).filter(|_| epoch == 0);
-        let phrases = fetch_phrases(media, &voices, lines(greeting, &speakers));
+        let phrases = fetch_phrases(media, &voices, &voices_instead, lines(greeting, &speakers));
         let conversation = Conversation::open(media.dialogue.clone());
         let mut session = Self {
             call_id: call.call_id.clone(),
@@ -121,8 +159,8 @@ impl Session {
             decoder: Decoder::new(format),
             core: Pipeline::new(core, epoch, clock::now()),
             languages: speakers.into_iter().map(|speaker| speaker.language.language).collect(),
-            listening: Listening::open(media.stt.clone(), heard),
-            voices: Voices::open(media.tts.clone(), voices),
+            listening: Listening::open(media.stt.clone(), heard, heard_instead),
+            voices: Voices::open(media.tts.clone(), voices, voices_instead),
             vad,
             edges: Edges::new(media.config.vad.edges),
             conversation,
@@ -279,6 +317,9 @@ impl Session {
     fn edge(&mut self, reading: &Reading) -> Option<Input> {
         let edge = self.edges.handle(reading.probability, reading.end_ms())?;
         self.transcribe();
+        let speaks = matches!(edge, Edge::SpeechStarted { .. });
+        // A queue without room is another trouble, and told.
+        let _ = self.listening.try_send(stt::Command::Speaking(speaks));
         Some(Input::Speech(edge))
     }
 
@@ -307,6 +348,11 @@ impl Session {
                         self.stt_missed = 0;
                     }
                 }
+                Output::FallBackListening => {
+                    self.listening.fall_back();
+                    self.stt_missed = 0;
+                }
+                Output::FallBackVoice => self.voices.fall_back(),
                 Output::Speak { take, text } => {
                     self.meter.speaks(take.epoch, &text);
                     self.speak(tts::Command::Speak { take, text }).await;
@@ -430,6 +476,7 @@ impl Speaker {
             language: self.language.language.clone(),
             call_id: call.call_id.clone(),
             format,
+            has_fallback: self.tts_fallback.is_some(),
         }
     }
 
@@ -438,14 +485,49 @@ impl Speaker {
             vendor: self.stt,
             base_url: media.config.stt_base_url(self.stt).clone(),
             api_key: self.stt_key.clone(),
-            model: match (&self.language.listening, self.stt) {
-                (Some(listening), _) if !listening.model.is_empty() => listening.model.clone(),
-                (_, stt::Vendor::Deepgram) => media.config.deepgram_model.clone(),
-                (_, stt::Vendor::Sarvam) => String::new(),
-            },
+            model: stt_model(media, self.stt, self.language.listening.as_ref().map(|own| &own.model)),
             language: self.language.language.clone(),
             call_id: call.call_id.clone(),
             format,
+            has_fallback: self.stt_fallback.is_some(),
+        }
+    }
+}
+
+/// The model of a vendor, where the agent does not name one.
+fn stt_model(media: &Inner, vendor: stt::Vendor, own: Option<&String>) -> String {
+    match (own.filter(|own| !own.is_empty()), vendor) {
+        (Some(own), _) => own.clone(),
+        (None, stt::Vendor::Deepgram) => media.config.deepgram_model.clone(),
+        (None, stt::Vendor::Sarvam) => String::new(),
+    }
+}
+
+impl SttFallback {
+    /// As another listens, but for the vendor.
+    fn listening(&self, media: &Inner, other: &stt::Settings) -> stt::Settings {
+        stt::Settings {
+            vendor: self.vendor,
+            base_url: media.config.stt_base_url(self.vendor).clone(),
+            api_key: self.key.clone(),
+            model: stt_model(media, self.vendor, Some(&self.model)),
+            has_fallback: false,
+            ..other.clone()
+        }
+    }
+}
+
+impl TtsFallback {
+    /// As another speaks, but for the vendor and the voice.
+    fn voice(&self, media: &Inner, other: &tts::Settings) -> tts::Settings {
+        tts::Settings {
+            vendor: self.vendor,
+            base_url: media.config.tts_base_url(self.vendor).clone(),
+            api_key: self.key.clone(),
+            voice_id: self.voice_id.clone(),
+            model: self.model.clone(),
+            has_fallback: false,
+            ..other.clone()
         }
     }
 }
@@ -481,13 +563,20 @@ fn lines_in(language: &tenancy::Language) -> Vec<(Purpose, String)> {
 fn fetch_phrases(
     media: &Arc<Inner>,
     voices: &[tts::Settings],
+    fallbacks: &[Option<tts::Settings>],
     lines: Vec<Line>,
 ) -> mpsc::Receiver<PhraseResult> {
     let (sender, receiver) = mpsc::channel(lines.len().max(1));
-    let (media, voices) = (media.clone(), voices.to_vec());
+    let (media, mut voices, mut fallbacks) = (media.clone(), voices.to_vec(), fallbacks.to_vec());
     tokio::spawn(async move {
         for (language, purpose, text) in lines {
-            let phrase = media.phrases.get(voices[language].clone(), &text).await;
+            let mut phrase = media.phrases.get(voices[language].clone(), &text).await;
+            if phrase.is_err()
+                && let Some(fallback) = fallbacks[language].take()
+            {
+                voices[language] = fallback;
+                phrase = media.phrases.get(voices[language].clone(), &text).await;
+            }
             if sender.send((language, purpose, phrase)).await.is_err() {
                 return;
             }
@@ -517,7 +606,7 @@ fn stt_input(event: stt::Event) -> Input {
         stt::Event::TurnResumed => Input::TurnResumed,
         stt::Event::Lost { detail } => Input::SttLost(detail),
         stt::Event::CaughtUp => Input::SttCaughtUp,
-        stt::Event::Unavailable { detail } => Input::SttUnavailable(detail),
+        stt::Event::Unavailable { detail, .. } => Input::SttUnavailable(detail),
     }
 }
 
@@ -547,6 +636,9 @@ fn dialogue_input(response: Result<dialogue::ConverseResponse, Status>) -> Optio
         converse_response::Event::ReplyFailed(failed) => {
             let dialogue::ReplyFailed { apology, detail, fatal } = failed;
             Some(Input::ReplyFailed { epoch, apology, detail, fatal })
+        }
+        converse_response::Event::ModelChanged(changed) => {
+            Some(Input::ModelChanged { model: changed.model, detail: changed.detail })
         }
         converse_response::Event::FirstToken(_) => Some(Input::FirstToken { epoch }),
         converse_response::Event::LanguageSwitch(switch) => {

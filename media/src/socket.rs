@@ -2,9 +2,11 @@
 
 use std::{
     collections::VecDeque,
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use futures_util::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
@@ -29,6 +31,12 @@ pub type Sink = SplitSink<Socket, Message>;
 pub type Stream = SplitStream<Socket>;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// A vendor that has not taken a socket up by then is dialled beside it: whichever is first is taken.
+const SECOND_DIAL_AFTER: Duration = Duration::from_millis(700);
+/// How often a socket is pinged.
+pub const BEAT: Duration = Duration::from_millis(600);
+/// After so many pings without anything from the vendor, not even a pong, the socket is dead: in 1.8 s at most.
+const UNANSWERED_PINGS_MAX: u32 = 2;
 /// A message that cannot be written in this time means that the socket is dead.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 /// The whole farewell; a dropped session is gone from the vendor's bill within 2 s.
@@ -71,11 +79,29 @@ pub struct Dial<'a> {
 }
 
 impl Dial<'_> {
-    /// Dials once.
+    /// Dials once, and once more where the first attempt hangs.
     ///
     /// # Errors
     /// `Lost` for what may pass (no answer, 408, 429, 5xx), `Refused` for every other answer.
     pub async fn dial(&self) -> Result<(Sink, Stream), End> {
+        let both = async {
+            let first = self.attempt();
+            tokio::pin!(first);
+            if let Ok(answer) = timeout(SECOND_DIAL_AFTER, &mut first).await {
+                return answer;
+            }
+            let second = self.attempt();
+            tokio::pin!(second);
+            tokio::select! {
+                answer = &mut first => if answer.is_ok() { answer } else { second.await },
+                answer = &mut second => if answer.is_ok() { answer } else { first.await },
+            }
+        };
+        let late = |_| End::Lost("no answer to the upgrade in time".into());
+        timeout(CONNECT_TIMEOUT, both).await.unwrap_or_else(|elapsed| Err(late(elapsed)))
+    }
+
+    async fn attempt(&self) -> Result<(Sink, Stream), End> {
         let mut request = self
             .url
             .as_str()
@@ -92,13 +118,13 @@ impl Dial<'_> {
             .write_buffer_size(0)
             .max_message_size(Some(self.message_bytes_max))
             .max_frame_size(Some(self.message_bytes_max));
-        match timeout(CONNECT_TIMEOUT, connect_async_with_config(request, Some(config), true)).await {
-            Ok(Ok((socket, response))) => {
+        match connect_async_with_config(request, Some(config), true).await {
+            Ok((socket, response)) => {
                 let id = response.headers().get(self.request_id).and_then(|id| id.to_str().ok());
                 tracing::debug!(host = self.url.host_str(), request_id = id, "connected");
                 Ok(socket.split())
             }
-            Ok(Err(Error::Http(response))) => {
+            Err(Error::Http(response)) => {
                 let status = response.status();
                 let detail = format!("refused with HTTP {status}");
                 let passing = matches!(status.as_u16(), 408 | 429) || status.is_server_error();
@@ -108,9 +134,34 @@ impl Dial<'_> {
                 }
                 Err(if passing { End::Lost(detail) } else { End::Refused(detail) })
             }
-            Ok(Err(error)) => Err(End::Lost(error.to_string())),
-            Err(_) => Err(End::Lost("no answer to the upgrade in time".into())),
+            Err(error) => Err(End::Lost(error.to_string())),
         }
+    }
+}
+
+/// Whether the vendor is still at the other end of a socket, where nothing need be said for a while.
+#[derive(Debug, Default)]
+pub struct Pulse(AtomicU32);
+
+impl Pulse {
+    /// Something came.
+    pub fn heard(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// Pings the vendor; to be called every [`BEAT`]. A socket that is not read, since events wait, says nothing either way.
+    ///
+    /// # Errors
+    /// `Lost` when the last pings were not answered.
+    pub async fn beat<E>(&self, sink: &mut Sink, outbox: &Outbox<E>) -> Result<(), End> {
+        if !outbox.is_empty() {
+            self.heard();
+            return Ok(());
+        }
+        if self.0.fetch_add(1, Ordering::Relaxed) >= UNANSWERED_PINGS_MAX {
+            return Err(End::Lost("no answer to a ping".into()));
+        }
+        send(sink, Message::Ping(Bytes::new())).await
     }
 }
 
@@ -135,6 +186,7 @@ pub async fn read<E>(
     stream: &mut Stream,
     outbox: &mut Outbox<E>,
     answer_by: Option<Instant>,
+    pulse: &Pulse,
 ) -> Result<Utf8Bytes, End> {
     outbox.flush().await?;
     loop {
@@ -145,6 +197,9 @@ pub async fn read<E>(
                 .map_err(|_| End::Lost("the vendor has fallen silent".into()))?,
             None => stream.next().await,
         };
+        if let Some(Ok(_)) = &message {
+            pulse.heard();
+        }
         if let Some(text) = text_of(message) {
             return text;
         }
@@ -201,6 +256,11 @@ impl<E> Outbox<E> {
         self.waiting.push_back(event);
     }
 
+    /// No event waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Waits until the session's queue holds all events. Cancel safe.
     ///
     /// # Errors
@@ -220,6 +280,14 @@ impl<E> Outbox<E> {
         if self.flush().await.is_ok() {
             self.events.closed().await;
         }
+    }
+}
+
+#[cfg(any(test, feature = "fuzz"))]
+impl<E> Outbox<E> {
+    /// What waits, without a session.
+    pub fn take(&mut self) -> VecDeque<E> {
+        std::mem::take(&mut self.waiting)
     }
 }
 

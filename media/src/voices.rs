@@ -13,16 +13,33 @@ pub struct Voices {
     tts: Arc<dyn Synthesizer>,
     /// In the order of the agent's languages.
     all: Vec<(Settings, Option<Session>)>,
+    /// Who speaks in the place of each.
+    fallbacks: Vec<Option<Settings>>,
     current: usize,
 }
 
 impl Voices {
     /// Opens a session in the first language; there must be one.
-    pub fn open(tts: Arc<dyn Synthesizer>, settings: Vec<Settings>) -> Self {
+    pub fn open(
+        tts: Arc<dyn Synthesizer>,
+        settings: Vec<Settings>,
+        fallbacks: Vec<Option<Settings>>,
+    ) -> Self {
         let all = settings.into_iter().map(|settings| (settings, None)).collect();
-        let mut voices = Self { tts, all, current: 0 };
+        let mut voices = Self { tts, all, fallbacks, current: 0 };
         voices.prepare(0);
         voices
+    }
+
+    /// The vendor cannot be had: whoever stands in for it speaks from here on, in all languages.
+    pub fn fall_back(&mut self) {
+        let Some(vendor) = self.all.get(self.current).map(|(settings, _)| settings.vendor) else { return };
+        for ((settings, session), fallback) in self.all.iter_mut().zip(&mut self.fallbacks) {
+            if let Some(fallback) = fallback.take_if(|_| settings.vendor == vendor) {
+                (*settings, *session) = (fallback, None);
+            }
+        }
+        self.prepare(self.current);
     }
 
     /// Opens a session in this language, by its place, unless there is one.

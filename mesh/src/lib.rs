@@ -1,6 +1,7 @@
 //! What every hop needs, and nothing about voice: transport, layers, identity, errors, drain, the clock.
 
 pub mod auth;
+pub mod circuit;
 pub mod clock;
 pub mod directory;
 pub mod drain;

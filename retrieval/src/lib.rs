@@ -4,6 +4,9 @@ mod chunking;
 mod demo;
 mod embed;
 mod folder;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod ids;
 pub mod index;
 mod ingest;

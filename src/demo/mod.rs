@@ -1,13 +1,15 @@
 //! `demo`: one whole call with sound, through all roles over their real protocols, without keys.
 
+mod fault;
+mod measure;
 mod script;
 mod show;
 
 use std::{path::Path, time::Duration};
 
 use rehearsal::{
-    carrier::{Call, Plan, Report, What},
-    exotel, twilio,
+    carrier::{Call, Outcome, Plan, What},
+    exotel, heard, twilio,
 };
 
 use crate::{
@@ -17,6 +19,8 @@ use crate::{
     layout::{self, Events},
     rehearse, telemetry,
 };
+use fault::{Fault, Strike};
+use measure::Measures;
 use show::Display;
 
 /// Twilio's side of the demo shares this with the gateway.
@@ -30,13 +34,17 @@ pub async fn run(mut config: Config, options: Demo) -> Result<(), Exit> {
     if config.log_filter == "info" {
         config.log_filter = "warn,rehearsal=error".into();
     }
+    let fault = options.fault.as_deref().map(str::parse::<Fault>).transpose()?;
     let _telemetry = telemetry::start(&config)?;
     let mut display = Display::new(options.json);
     display.progress("preparing what the caller says");
     std::fs::create_dir_all(&options.out)
         .map_err(|error| Exit::configuration(format!("--out: {}: {error}", options.out.display())))?;
     let rehearsal = rehearse::start(&mut config)?;
-    let steps = script::caller(&rehearsal.library).await?;
+    let steps = match fault {
+        None => script::caller(&rehearsal.library).await?,
+        Some(_) => script::patient_caller(&rehearsal.library).await?,
+    };
     let data = tempdir(&options.out)?;
     layout::prepare(&mut config, &data, AUTH_TOKEN);
 
@@ -62,11 +70,18 @@ pub async fn run(mut config: Config, options: Demo) -> Result<(), Exit> {
     };
     plan.steps = steps;
     plan.max_duration = Duration::from_secs(120);
-    let report = follow(plan, events, &mut display, &options.out).await;
+    let strike = fault.map(|fault| Strike::new(fault, &rehearsal)).transpose()?;
+    let outcome = follow(plan, events, &mut display, &options.out, strike).await;
     layout.stop().await;
     let _ = std::fs::remove_dir_all(&data);
-    let report = report?;
-    if display.turns() == 0 {
+    let Outcome { report, recording } = outcome?;
+    if let Some(fault) = fault {
+        let sound = recording.heard();
+        let heard = heard::listen(&rehearsal.log, &sound).await;
+        let heard = heard.map_err(|error| Exit::unavailable(chain(&error)))?;
+        let measures = Measures::of(&report, &sound, &heard, display.understood(), &rehearsal.log);
+        display.fault(fault, &measures);
+    } else if display.turns() == 0 {
         return Err(Exit::internal(format!("the call had no turn; it ended with {:?}", report.ended)));
     }
     display.last_line(&options.out);
@@ -74,7 +89,13 @@ pub async fn run(mut config: Config, options: Demo) -> Result<(), Exit> {
 }
 
 /// Lets the call happen and shows it.
-async fn follow(plan: Plan, mut events: Events, display: &mut Display, out: &Path) -> Result<Report, Exit> {
+async fn follow(
+    plan: Plan,
+    mut events: Events,
+    display: &mut Display,
+    out: &Path,
+    mut strike: Option<Strike<'_>>,
+) -> Result<Outcome, Exit> {
     let mut call = Call::place(plan);
     let mut carrier = call.events();
     let mut ended_at = None;
@@ -85,6 +106,7 @@ async fn follow(plan: Plan, mut events: Events, display: &mut Display, out: &Pat
                 None => std::future::pending().await,
             }
         };
+        let strike_at = strike.as_ref().and_then(Strike::at);
         let carrier_event = async {
             match &mut carrier {
                 Some(carrier) => carrier.recv().await,
@@ -96,6 +118,7 @@ async fn follow(plan: Plan, mut events: Events, display: &mut Display, out: &Pat
                 Some(event) => {
                     if let What::StreamStarted { .. } = event.what { display.stream_started() }
                     display.carrier(&event);
+                    strike.iter_mut().for_each(|strike| strike.see(&event.what));
                 }
                 None => {
                     carrier = None;
@@ -115,6 +138,10 @@ async fn follow(plan: Plan, mut events: Events, display: &mut Display, out: &Pat
                 Ok(None) => break,
                 Err(status) => return Err(Exit::internal(format!("the call's events broke off: {status}"))),
             },
+            () = tokio::time::sleep_until(strike_at.unwrap_or_else(mesh::clock::now).into()), if strike_at.is_some() => {
+                strike.iter_mut().for_each(Strike::strike);
+                display.struck();
+            }
             () = deadline => break,
         }
     }
@@ -123,7 +150,7 @@ async fn follow(plan: Plan, mut events: Events, display: &mut Display, out: &Pat
     outcome.recording.save(&wav).map_err(|error| Exit::configuration(chain(&error)))?;
     std::fs::write(out.join("transcript.txt"), display.transcript())
         .map_err(|error| Exit::configuration(format!("--out: {error}")))?;
-    Ok(outcome.report)
+    Ok(outcome)
 }
 
 fn tempdir(out: &Path) -> Result<std::path::PathBuf, Exit> {

@@ -10,10 +10,11 @@ use std::{
 use mesh::clock;
 use proto::{
     from_wire,
-    types::v1::{TurnLatency, call_event::Event},
+    types::v1::{EndReason, TurnLatency, call_event::Event},
 };
 use rehearsal::carrier::{CallEvent, What};
 
+use super::{fault::Fault, measure::Measures};
 use crate::{cli::Carrier, layout::Layout};
 
 /// Shows the call and keeps its transcript.
@@ -24,6 +25,11 @@ pub struct Display {
     transcript: String,
     turns: usize,
     barge_ins: usize,
+    /// The caller's words, as they were understood.
+    understood: String,
+    /// Vendors whose faults were told.
+    faults: Vec<String>,
+    end: Option<EndReason>,
 }
 
 impl Display {
@@ -36,6 +42,9 @@ impl Display {
             transcript: String::new(),
             turns: 0,
             barge_ins: 0,
+            understood: String::new(),
+            faults: Vec::new(),
+            end: None,
         }
     }
 
@@ -97,6 +106,7 @@ impl Display {
         match event {
             Event::CallerTurn(turn) => {
                 self.turns += 1;
+                let _ = write!(self.understood, "{} ", turn.text);
                 let _ = writeln!(self.transcript, "caller: {}", turn.text);
                 self.line("caller", "36", &turn.text);
             }
@@ -126,14 +136,51 @@ impl Display {
             }
             Event::LanguageChanged(to) => self.line("call", "2", &format!("goes on in {}", to.language)),
             Event::VendorFault(fault) => {
+                self.faults.push(format!("{}: {}", fault.vendor, fault.detail));
                 self.line("fault", "31", &format!("{}: {}", fault.vendor, fault.detail))
             }
             Event::CallEnded(ended) => {
+                self.end = Some(ended.reason());
                 self.line("call", "2", &format!("over: {}", ended.reason().as_str_name()));
                 return true;
             }
         }
         false
+    }
+
+    /// The caller's words, as they were understood.
+    pub fn understood(&self) -> &str {
+        &self.understood
+    }
+
+    /// The vendor that was to fail fails now.
+    pub fn struck(&self) {
+        self.line("fault", "31", "strikes");
+    }
+
+    /// What the fault cost.
+    pub fn fault(&self, fault: Fault, measures: &Measures) {
+        let end = self.end.map_or("none", |reason| reason.as_str_name());
+        if self.json {
+            let mut line = measures.json();
+            line["fault"] = fault.to_string().into();
+            line["told"] = self.faults.clone().into();
+            line["end"] = end.into();
+            println!("{line}");
+            return;
+        }
+        let list = |words: &[String]| match words {
+            [] => "none".to_owned(),
+            words => format!("{} ({})", words.len(), words.join(" ")),
+        };
+        println!(
+            "fault {fault}: longest silence {:.1} s; words lost: caller's {}, agent's {}; said twice: {}; told: {}; end: {end}",
+            measures.silence.as_secs_f64(),
+            list(&measures.caller_lost),
+            list(&measures.agent_lost),
+            list(&measures.agent_twice),
+            if self.faults.is_empty() { "nothing".to_owned() } else { self.faults.join(", ") },
+        );
     }
 
     /// The line that other programs read.

@@ -11,6 +11,9 @@ mod dialling;
 mod events;
 mod exotel;
 pub mod framing;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod link;
 mod listener;
 mod place;

@@ -162,7 +162,7 @@ fn next_step(shared: &Shared, token: &str, form: &Form, has_acted: bool) -> Afte
 
 /// What of a webhook matters here. Twilio adds parameters without notice.
 #[derive(Debug, Default)]
-struct Form {
+pub struct Form {
     call_sid: String,
     account_sid: String,
     call_status: String,
@@ -174,7 +174,8 @@ struct Form {
 }
 
 impl Form {
-    fn parse(body: &[u8]) -> Self {
+    /// Reads a body.
+    pub fn parse(body: &[u8]) -> Self {
         let mut form = Self::default();
         for (name, value) in form_urlencoded::parse(body) {
             let value = || value.chars().take(PARTY_CHARS_MAX).collect::<String>();
@@ -193,7 +194,8 @@ impl Form {
         form
     }
 
-    fn is_over(&self) -> bool {
+    /// True when the carrier says that the call is over.
+    pub fn is_over(&self) -> bool {
         matches!(self.call_status.as_str(), "completed" | "busy" | "failed" | "no-answer" | "canceled")
     }
 
@@ -209,7 +211,8 @@ impl Form {
         if self.direction.starts_with("outbound") { Direction::Outbound } else { Direction::Inbound }
     }
 
-    fn arrival(&self) -> Arrival {
+    /// The call that it announces.
+    pub fn arrival(&self) -> Arrival {
         let direction = self.direction();
         let ours = if direction == Direction::Outbound { &self.from } else { &self.to };
         Arrival {

@@ -8,7 +8,7 @@ their own.
   late     how much later a frame came than the pace that the node had set in that stretch of speech
 
 The calls hold ten turns each, half of them with a search. The knee is the most calls at once, of those that were tried, at
-which the share's p99 is within its budget. Both cores carry the vendors and the caller as well: their part is shown too.
+which every turn has a share, every call ended by itself, and the share's p99 is within its budget. Both cores carry the vendors and the caller as well: their part is shown too.
 """
 
 import json
@@ -124,7 +124,7 @@ def show(row):
           f"{busy['node']:8.2f}{busy['vendors']:6.2f}{busy['caller']:6.2f}  {','.join(row['ended'])}", flush=True)
     if row["without"]:
         print("        without a share: " + ", ".join(f"{count} {why}" for why, count in sorted(row["without"].items())))
-    return own[1]
+    return own[1] if len(share) == row["turns"] and row["ended"] == ["script_done"] else float("inf")
 
 
 def main():

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use libtest_mimic::Trial;
+use rehearsal::heard;
 use rehearsal::twilio::{
     Ended, What,
     abuse::{Abuse, Answer, Offer},
@@ -12,7 +13,7 @@ use crate::{
     answered_call::{GREETING, QUESTION},
     binary::Up,
     caller::{self, line, prompt, quiet},
-    heard, trial,
+    trial,
 };
 
 const CALLS: usize = 3;
@@ -51,7 +52,8 @@ async fn calls_finish() {
     for call in calls {
         let outcome = call.outcome().await;
         assert_eq!(outcome.report.ended, Ended::ServerHungUp);
-        let heard = heard::listen(&up.rehearsal.log, &outcome.recording.heard()).await;
+        let heard =
+            heard::listen(&up.rehearsal.log, &outcome.recording.heard()).await.expect("espeak-ng speaks");
         let words: Vec<_> = heard.iter().map(heard::Heard::words).collect();
         let words = words.join(" ");
         assert!(words.starts_with(GREETING), "{words}");

@@ -7,11 +7,11 @@ use proto::{
     from_wire,
     types::v1::{EndReason, VendorFault, call_event::Event},
 };
+use rehearsal::heard::Heard;
 use serde_json::{Value, json};
 
 use crate::{
     caller::{hindi, line, prompt, quiet},
-    heard::Heard,
     sandbox::{Finished, Sandbox, Shape},
     trial,
 };

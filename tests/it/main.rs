@@ -11,17 +11,18 @@ mod conformance;
 mod drain;
 mod exotel;
 mod faults;
-mod heard;
 mod hops;
 mod integrators;
 mod keys;
 mod kills;
 mod language;
 mod media_socket;
+mod outages;
 mod outbound;
 mod rpcs;
 mod sandbox;
 mod sarvam;
+mod strangers;
 mod suspension;
 mod tidy;
 mod transfers;
@@ -43,8 +44,10 @@ fn main() {
     let trials = [
         kills::trials(),
         media_socket::trials(),
+        outages::trials(),
         faults::trials(),
         outbound::trials(),
+        strangers::trials(),
         transfers::trials(),
         exotel::trials(),
         conformance::trials(),

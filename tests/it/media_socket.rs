@@ -3,14 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use libtest_mimic::Trial;
-use rehearsal::twilio::abuse::{self, Abuse, Answer, Offer};
+use rehearsal::{
+    heard::{self, Heard},
+    twilio::abuse::{self, Abuse, Answer, Offer},
+};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     answered_call::GREETING,
     binary::Up,
     caller::{self, CALLER, NUMBER},
-    heard::{self, Heard},
     sandbox::AUTH_TOKEN,
     trial,
 };
@@ -121,7 +123,7 @@ async fn leave_nothing_behind() {
     let call = up.place(Vec::new());
     attack(&up, CONNECTIONS).await;
     let call = call.outcome().await;
-    let heard = heard::listen(&up.rehearsal.log, &call.recording.heard()).await;
+    let heard = heard::listen(&up.rehearsal.log, &call.recording.heard()).await.expect("espeak-ng speaks");
     assert_eq!(heard.iter().map(Heard::words).collect::<Vec<_>>(), [GREETING], "an honest caller notices");
     let after = settled(&up, before.files).await;
     assert!(after.files <= before.files, "{before:?}, then {after:?}");

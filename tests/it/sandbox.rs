@@ -3,7 +3,10 @@
 use std::{path::Path, time::Duration};
 
 use proto::types::v1::{EndReason, VendorFault, call_event::Event};
-use rehearsal::twilio::{Ended, Outcome, Recording, Report};
+use rehearsal::{
+    heard::{self, Heard},
+    twilio::{Ended, Outcome, Recording, Report},
+};
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -14,10 +17,7 @@ use trunkline::{
     rehearse::{self, Rehearsal},
 };
 
-use crate::{
-    caller::CALL_TIMEOUT,
-    heard::{self, Heard},
-};
+use crate::caller::CALL_TIMEOUT;
 
 /// Twilio's side of the tests shares this with the gateway.
 pub const AUTH_TOKEN: &str = "an-auth-token-of-the-tests";
@@ -126,6 +126,7 @@ impl Sandbox {
         let call_id = report.parameter("call_id").expect("the TwiML names the call").to_owned();
         let events = self.events_of(&call_id).await;
         let heard = heard::listen(&self.rehearsal.log, &recording.heard()).await;
+        let heard = heard.expect("espeak-ng speaks");
         Finished { report, recording, events, heard }
     }
 }

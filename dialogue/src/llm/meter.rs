@@ -40,10 +40,12 @@ impl Meter {
     /// Adds what a request cost.
     pub fn add(&self, usage: Usage) {
         let mut sum = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
-        sum.input += usage.input;
-        sum.cache_write += usage.cache_write;
-        sum.cache_read += usage.cache_read;
-        sum.output += usage.output;
+        // The counts are the vendor's, who may say anything.
+        let add = |sum: &mut u64, count| *sum = sum.saturating_add(count);
+        add(&mut sum.input, usage.input);
+        add(&mut sum.cache_write, usage.cache_write);
+        add(&mut sum.cache_read, usage.cache_read);
+        add(&mut sum.output, usage.output);
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod anthropic;
 mod attempts;
+mod breakers;
 mod meter;
 mod sse;
 
@@ -19,6 +20,7 @@ use crate::{
 };
 
 pub use attempts::complete;
+pub use breakers::Breakers;
 pub use meter::{Meter, Usage};
 
 /// A request to a model.
@@ -32,12 +34,21 @@ pub struct Completion {
     pub request: Arc<prompt::Request>,
     /// Counts what it costs, however it ends.
     pub meter: Arc<Meter>,
+    /// Models that are not asked for a while.
+    pub breakers: Arc<Breakers>,
 }
 
 /// What comes back, in order; `Finished` is last.
 pub enum Event {
     /// Words.
     Text(Pii<String>),
+    /// The model does not answer; another one is asked, here and for the rest of the call.
+    FellBack {
+        /// The vendor's id of the other one.
+        model: String,
+        /// What was wrong.
+        detail: String,
+    },
     /// A tool call begins; it comes whole with `Finished`.
     ToolStarted,
     /// The message is complete: run its tool calls if it stopped for them.

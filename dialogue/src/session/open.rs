@@ -22,6 +22,8 @@ const APOLOGY: &str = "I am sorry, something went wrong on my side.";
 pub(super) struct Setup {
     pub(super) call_id: String,
     pub(super) model: String,
+    /// Asked where that one does not answer.
+    pub(super) fallback: Option<String>,
     pub(super) key: Pii<String>,
     pub(super) profile: Profile,
     pub(super) toolbox: Toolbox,
@@ -82,6 +84,7 @@ pub(super) async fn open(
     Ok(Setup {
         call_id,
         model: model(&shared.config, &agent)?,
+        fallback: fallback(&shared.config, &agent),
         key,
         profile: profile(&shared.config, &agent, &toolbox),
         toolbox,
@@ -102,6 +105,11 @@ fn model(config: &Config, agent: &Agent) -> Result<String, ServiceError> {
     config.model_override.as_ref().or(own).cloned().ok_or_else(|| {
         ServiceError::invalid_field("start.call.agent", "the agent has no model; publish one that has")
     })
+}
+
+fn fallback(config: &Config, agent: &Agent) -> Option<String> {
+    let own = agent.model.as_ref().map(|model| &model.fallback).filter(|fallback| !fallback.is_empty());
+    own.or(config.fallback_model.as_ref()).cloned()
 }
 
 fn profile(config: &Config, agent: &Agent, toolbox: &Toolbox) -> Profile {

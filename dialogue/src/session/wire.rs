@@ -5,7 +5,7 @@ use std::time::Duration;
 use mesh::ServiceError;
 use proto::{
     dialogue::v1::{
-        ConverseRequest, FirstToken, LanguageSwitch, ReplyDone, ReplyFailed, Segment,
+        ConverseRequest, FirstToken, LanguageSwitch, ModelChanged, ReplyDone, ReplyFailed, Segment,
         converse_request::Event as Request, converse_response::Event as Response,
     },
     types::v1::{CarrierAction, CarrierOutcome, ErrorReason},
@@ -82,6 +82,10 @@ pub(super) fn first_token(delay: Duration) -> Response {
 
 pub(super) fn language(tag: String) -> Response {
     Response::LanguageSwitch(LanguageSwitch { language: tag })
+}
+
+pub(super) fn model_changed(model: String, detail: String) -> Response {
+    Response::ModelChanged(ModelChanged { model, detail })
 }
 
 pub(super) fn segment(index: i32, text: String) -> Response {

@@ -63,6 +63,7 @@ impl Synthesizer for Script {
 
 fn settings(voice_id: &str) -> Settings {
     Settings {
+        has_fallback: false,
         vendor: crate::tts::Vendor::Cartesia,
         base_url: "http://127.0.0.1".parse().unwrap(),
         api_key: Pii::new("key".to_owned()),

@@ -1,11 +1,14 @@
 //! CORE: how a call ends.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proto::types::v1::{CarrierOutcome, EndReason};
 
 use super::{Output, Pipeline, Purpose, Reply, Then};
 use crate::turn::Agent;
+
+/// How long the apology may take to be there.
+const APOLOGY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How far the call is from its end.
 #[derive(Debug, Default)]
@@ -18,6 +21,10 @@ pub struct Ending {
     pub is_final: bool,
     /// The carrier does something with the call: nobody hears us.
     pub is_away: bool,
+    /// The apology is waited for until then: a call that has just begun does not have it yet.
+    pub apology_due: Option<(EndReason, Instant)>,
+    /// A vendor was gone for good while nobody heard us: the call ends with this when the caller is back.
+    pub failed_while_away: Option<EndReason>,
     /// Nothing more is done.
     pub over: bool,
 }
@@ -29,7 +36,27 @@ impl Pipeline {
             return;
         }
         self.vendor_fault(vendor, detail, now);
-        self.end_with(Purpose::Apology, reason, now);
+        if self.ending.is_away {
+            self.ending.failed_while_away.get_or_insert(reason);
+        } else {
+            self.give_up(reason, now);
+        }
+    }
+
+    fn give_up(&mut self, reason: EndReason, now: Instant) {
+        if self.phrase(Purpose::Apology).is_some() || reason == EndReason::TtsFailed {
+            return self.end_with(Purpose::Apology, reason, now);
+        }
+        self.discard_reply(now);
+        self.ending.is_final = true;
+        self.ending.apology_due = Some((reason, now + APOLOGY_TIMEOUT));
+    }
+
+    /// The apology is there, or it is not waited for any longer.
+    pub(super) fn apologise(&mut self, now: Instant) {
+        if let Some((reason, _)) = self.ending.apology_due.take() {
+            self.end_with(Purpose::Apology, reason, now);
+        }
     }
 
     /// Drops everything, says a last line that cannot be interrupted, and hangs up when it was heard.
@@ -97,6 +124,9 @@ impl Pipeline {
     pub(super) fn come_back(&mut self, outcome: CarrierOutcome, now: Instant) {
         if !std::mem::take(&mut self.ending.is_away) {
             return;
+        }
+        if let Some(reason) = self.ending.failed_while_away.take() {
+            return self.give_up(reason, now);
         }
         self.epoch += 1;
         self.outputs.push_back(Output::ActionEnded { epoch: self.epoch, outcome });

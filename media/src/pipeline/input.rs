@@ -156,6 +156,13 @@ pub enum Input {
     },
     /// The synthesizer is gone for good.
     TtsUnavailable(String),
+    /// Another model answers for the rest of the call.
+    ModelChanged {
+        /// Which.
+        model: String,
+        /// What was wrong with the one before.
+        detail: String,
+    },
     /// A mark came back: what was before it was played.
     MarkReached(String),
     /// A mark came back because audio was dropped.
@@ -181,6 +188,7 @@ impl Input {
                 | Self::SttUnavailable(_)
                 | Self::TtsUnavailable(_)
                 | Self::DialogueUnavailable(_)
+                | Self::ModelChanged { .. }
         )
     }
 }

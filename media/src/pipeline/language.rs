@@ -18,6 +18,10 @@ pub struct Language {
     pub transcriber_decides: bool,
     /// Who speaks in it, for reports of its faults.
     pub tts_vendor: tts::Vendor,
+    /// Who listens where that one cannot be had, and whether that transcriber decides turns.
+    pub stt_fallback: Option<(stt::Vendor, bool)>,
+    /// Who speaks where that one cannot be had.
+    pub tts_fallback: Option<tts::Vendor>,
 }
 
 /// The agent's languages, and where the call is among them.
@@ -49,6 +53,35 @@ impl Languages {
     /// Who speaks what is synthesised at the moment.
     pub fn tts_vendor(&self) -> tts::Vendor {
         self.all[self.voice].tts_vendor
+    }
+
+    /// Whoever stands in for the vendor that listens does so from here on, in all languages. `None`: nobody does.
+    pub fn stt_falls_back(&mut self) -> Option<(stt::Vendor, bool)> {
+        let (current, vendor) = (self.current(), self.stt_vendor());
+        self.all[current].stt_fallback?;
+        for language in self.all.iter_mut().filter(|language| language.stt_vendor == vendor) {
+            if let Some((vendor, decides)) = language.stt_fallback.take() {
+                (language.stt_vendor, language.transcriber_decides) = (vendor, decides);
+            }
+        }
+        Some((self.all[current].stt_vendor, self.all[current].transcriber_decides))
+    }
+
+    /// The same for the vendor that speaks.
+    pub fn tts_falls_back(&mut self) -> Option<tts::Vendor> {
+        let vendor = self.tts_vendor();
+        self.all[self.voice].tts_fallback?;
+        for language in self.all.iter_mut().filter(|language| language.tts_vendor == vendor) {
+            if let Some(vendor) = language.tts_fallback.take() {
+                language.tts_vendor = vendor;
+            }
+        }
+        Some(self.tts_vendor())
+    }
+
+    /// Somebody stands in for the vendor that speaks.
+    pub fn has_tts_fallback(&self) -> bool {
+        self.all[self.voice].tts_fallback.is_some()
     }
 
     /// The language to answer a turn in, which is not certain and changes nothing.

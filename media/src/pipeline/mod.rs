@@ -5,6 +5,7 @@
 //! none do.
 
 mod end;
+mod fallback;
 mod input;
 mod language;
 mod output;
@@ -51,7 +52,9 @@ const STT_PATIENCE_WITHOUT_FILLERS: Duration = Duration::from_millis(2900);
 /// Lateness of a frame that only missing audio explains. Shorter gaps are filled with silence before they come here.
 pub const AUDIO_GAP: Duration = Duration::from_millis(1000);
 /// How often the synthesis of one utterance is taken again after a fault.
-const RETAKES_MAX: u32 = 3;
+const RETAKES_MAX: u32 = 4;
+/// The same where somebody else can speak.
+const RETAKES_MAX_WITH_FALLBACK: u32 = 1;
 /// The wait before a second retake and later ones: a vendor over its limit needs a moment.
 const RETAKE_WAIT: Duration = Duration::from_millis(300);
 
@@ -231,11 +234,14 @@ impl Pipeline {
             }
             Input::SttCaughtUp => self.turn.handle(turn::Input::TranscriberCaughtUp, now),
             Input::SttUnavailable(detail) => {
-                self.fail(self.languages.stt_vendor().name(), detail, EndReason::SttFailed, now)
+                self.stt_unavailable(detail, now);
             }
             Input::DialogueUnavailable(detail) => self.fail("dialogue", detail, EndReason::LlmFailed, now),
             Input::TtsUnavailable(detail) => {
-                self.fail(self.languages.tts_vendor().name(), detail, EndReason::TtsFailed, now)
+                self.tts_unavailable(detail, now);
+            }
+            Input::ModelChanged { model, detail } => {
+                self.vendor_replaced("anthropic", detail, &model, now);
             }
             Input::Phrase(language, purpose, phrase) => self.keep_phrase(language, purpose, phrase, now),
             Input::MarkReached(name) => self.playout.mark_reached(&name, now),
@@ -264,7 +270,8 @@ impl Pipeline {
         let waits = self.waits.wake_at().filter(|_| !self.ending.is_final);
         let goodbye = self.goodbye_over_at();
         let greeting = self.greet_at();
-        [self.turn.wake_at(), self.playout.wake_at(), stall, retake, waits, goodbye, greeting]
+        let apology = self.ending.apology_due.map(|(_, at)| at);
+        [self.turn.wake_at(), self.playout.wake_at(), stall, retake, waits, goodbye, greeting, apology]
             .into_iter()
             .flatten()
             .min()
@@ -290,6 +297,9 @@ impl Pipeline {
             self.retake(now);
         }
         self.tick_waits(now);
+        if self.ending.apology_due.is_some_and(|(_, at)| at <= now) {
+            self.apologise(now);
+        }
         if self.goodbye_over_at().is_some_and(|at| at <= now) {
             self.goodbye_over(now);
         }
@@ -599,6 +609,9 @@ impl Pipeline {
             Purpose::Greeting => self.greeting = Some(phrase),
             _ => self.phrases.push((language, purpose, phrase)),
         }
+        if purpose == Purpose::Apology {
+            self.apologise(now);
+        }
         if self.lost && purpose == Purpose::Apology {
             let detail = "the conversation was lost with its stream".to_owned();
             self.fail("media", detail, EndReason::Internal, now);
@@ -684,7 +697,12 @@ impl Pipeline {
     }
 
     fn vendor_fault(&mut self, vendor: &str, detail: String, now: Instant) {
-        self.event(Event::VendorFault(VendorFault { vendor: vendor.to_owned(), detail }), now);
+        self.vendor_replaced(vendor, detail, "", now);
+    }
+
+    fn vendor_replaced(&mut self, vendor: &str, detail: String, fallback: &str, now: Instant) {
+        let fault = VendorFault { vendor: vendor.to_owned(), detail, fallback: fallback.to_owned() };
+        self.event(Event::VendorFault(fault), now);
     }
 
     fn event(&mut self, event: Event, now: Instant) {

@@ -65,6 +65,10 @@ pub enum Output {
         /// Its place.
         language: usize,
     },
+    /// Whoever stands in for the transcriber listens from here on.
+    FallBackListening,
+    /// Whoever stands in for the synthesizer speaks from here on.
+    FallBackVoice,
     /// Synthesise this.
     Speak {
         /// In this take.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use proto::types::v1::EndReason;
 
-use super::{Input, Output, Pipeline, RETAKE_WAIT, RETAKES_MAX, Reply, Then};
+use super::{Input, Output, Pipeline, RETAKE_WAIT, RETAKES_MAX, RETAKES_MAX_WITH_FALLBACK, Reply, Then};
 use crate::{
     playout::{Cut, Kind},
     tts::Take,
@@ -145,14 +145,16 @@ impl Pipeline {
     }
 
     fn take_lost(&mut self, detail: String, now: Instant) {
+        let has_fallback = self.languages.has_tts_fallback();
+        let retakes_max = if has_fallback { RETAKES_MAX_WITH_FALLBACK } else { RETAKES_MAX };
         let Some(reply) = &mut self.reply else { return };
         reply.retakes += 1;
-        if reply.retakes > RETAKES_MAX {
-            return self.fail(self.languages.tts_vendor().name(), detail, EndReason::TtsFailed, now);
+        if reply.retakes > retakes_max {
+            return self.tts_unavailable(detail, now);
         }
         let first = reply.retakes == 1;
         if !first {
-            reply.retake_at = Some(now + RETAKE_WAIT);
+            reply.retake_at = Some(now + RETAKE_WAIT * 2_u32.pow(reply.retakes - 2));
         }
         self.vendor_fault(self.languages.tts_vendor().name(), detail, now);
         if first {
@@ -178,11 +180,17 @@ impl Pipeline {
         }
         let Some(reply) = &mut self.reply else { return };
         let kept = std::mem::take(&mut reply.next_text) + &std::mem::take(&mut reply.kept);
-        (reply.take_language, reply.take_is_last) = (reply.language, false);
-        let rest = match (cut.rest_text.is_empty(), kept.is_empty()) {
-            (false, false) => format!("{} {kept}", cut.rest_text),
-            (false, true) => cut.rest_text,
-            (true, _) => kept,
+        // A take speaks one language: what came after a switch waits for the rest.
+        reply.take_is_last = reply.take_language != reply.language;
+        let rest = if reply.take_is_last {
+            reply.next_text = kept;
+            cut.rest_text
+        } else {
+            match (cut.rest_text.is_empty(), kept.is_empty()) {
+                (false, false) => format!("{} {kept}", cut.rest_text),
+                (false, true) => cut.rest_text,
+                (true, _) => kept,
+            }
         };
         let epoch = cut.epoch;
         self.playout.begin_after(epoch, cut.kind, cut.heard_text);

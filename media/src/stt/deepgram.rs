@@ -3,6 +3,8 @@
 //! The audio since the last settled transcript is kept; when the socket is lost it is dialled again and that audio is
 //! sent again, no faster than the vendor takes it.
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod message;
 
 use std::time::{Duration, Instant};
@@ -17,7 +19,7 @@ use super::{
     line::{self, DEEPGRAM, Line, Protocol, Vendor},
     replay::{Due, REPLAY_TICK},
 };
-use crate::socket::{self, End, Sink, Stream};
+use crate::socket::{self, BEAT, End, Pulse, Sink, Stream};
 use message::Incoming;
 
 /// The vendor closes after 10 s without audio or text.
@@ -26,6 +28,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(4);
 const UNANSWERED_MAX: Duration = Duration::from_secs(8);
 /// The answer to a finalize comes within a few hundred milliseconds; without it the turn cannot end.
 const FINALIZE_TIMEOUT: Duration = Duration::from_secs(2);
+/// While somebody speaks an interim transcript comes about every second, an empty one for sound that is no speech.
+const SPEECH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Sockets that said nothing of speech, one after the other: after so many it is the sound that is no speech.
+const SPEECH_TIMEOUTS_MAX: u32 = 2;
 /// With less audio than this a finalize may stay unanswered.
 const FINALIZE_AUDIO_MIN: Duration = Duration::from_secs(1);
 
@@ -39,8 +45,11 @@ impl Transcriber for Deepgram {
     }
 }
 
-#[derive(Default)]
 struct Nova {
+    /// When the vendor last said something that makes sense.
+    heard_at: Instant,
+    /// Sockets in a row that said nothing of speech.
+    speech_timeouts: u32,
     /// When the vendor must have answered a finalize.
     answer_by: Option<Instant>,
     /// Bytes of audio sent since the vendor last said something.
@@ -69,34 +78,55 @@ impl Protocol for Nova {
     async fn converse(&mut self, line: &mut Line, sink: &mut Sink, stream: &mut Stream) -> End {
         line.opened();
         self.heard_from();
+        let pulse = Pulse::default();
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut keep_alive = interval(KEEP_ALIVE);
         keep_alive.reset();
         let mut drain = interval(REPLAY_TICK);
         drain.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let speech_by = self.speech_by(line);
+            let answer_by = self.answer_by.into_iter().chain(speech_by).min();
             let done = tokio::select! {
                 command = line.commands.recv() => match command {
                     Some(command) => {
                         keep_alive.reset();
-                        line.replay.take(command);
+                        line.take(command);
                         self.send_due(line, sink).await
                     }
                     None => Err(End::Dropped),
                 },
                 _ = drain.tick(), if line.replay.is_due_later() => self.send_due(line, sink).await,
                 _ = keep_alive.tick() => socket::send(sink, Message::text(message::KEEP_ALIVE)).await,
-                text = socket::read(stream, &mut line.outbox, self.answer_by) => {
+                _ = beat.tick() => pulse.beat(sink, &line.outbox).await,
+                text = socket::read(stream, &mut line.outbox, answer_by, &pulse) => {
                     text.map(|text| self.incoming(line, &text))
                 }
             };
             if let Err(end) = done {
+                if speech_by.is_some_and(|by| by <= clock::now()) {
+                    self.speech_timeouts += 1;
+                }
                 return end;
             }
         }
     }
 }
 
+impl Default for Nova {
+    fn default() -> Self {
+        Self { heard_at: clock::now(), speech_timeouts: 0, answer_by: None, unanswered: 0 }
+    }
+}
+
 impl Nova {
+    /// When the vendor must have said something of what the caller is saying.
+    fn speech_by(&self, line: &Line) -> Option<Instant> {
+        let since = line.speaks_since().filter(|_| self.speech_timeouts < SPEECH_TIMEOUTS_MAX)?;
+        Some(since.max(self.heard_at) + SPEECH_TIMEOUT)
+    }
+
     async fn send_due(&mut self, line: &mut Line, sink: &mut Sink) -> Result<(), End> {
         while let Some(due) = line.replay.due(clock::now()) {
             match due {
@@ -120,14 +150,20 @@ impl Nova {
     }
 
     fn heard_from(&mut self) {
+        self.heard_at = clock::now();
         self.answer_by = None;
         self.unanswered = 0;
     }
 
     fn incoming(&mut self, line: &mut Line, text: &str) {
-        self.heard_from();
-        match message::parse(text) {
+        let message = message::parse(text);
+        if message.is_some() {
+            self.heard_from();
+        }
+        match message {
             Some(Incoming::Transcript(mut transcript)) => {
+                self.speech_timeouts = 0;
+                line.works();
                 transcript.end = line.replay.to_call(transcript.end);
                 if transcript.is_final {
                     line.replay.settle(transcript.end, transcript.utterance_over);

@@ -5,12 +5,13 @@
 //! that the new socket hears the whole turn.
 
 mod feed;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod message;
 mod turns;
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use mesh::clock;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
@@ -21,17 +22,15 @@ use super::{
     line::{self, DEEPGRAM, Line, Protocol, Vendor},
     replay::{Due, REPLAY_TICK},
 };
-use crate::socket::{self, End, Sink, Stream};
+use crate::socket::{self, BEAT, End, Pulse, Sink, Stream};
 use feed::{Feed, Out};
 use message::{Incoming, Kind};
 use turns::Turns;
 
 /// The vendor says that it is ready; a socket where it does not is useless.
-const CONNECTED_TIMEOUT: Duration = Duration::from_secs(3);
-/// The vendor closes after a minute without anything, and takes no message that could fill it but a ping.
-const PING: Duration = Duration::from_secs(20);
+const CONNECTED_TIMEOUT: Duration = Duration::from_secs(2);
 /// A turn's state comes with every quarter second of audio. This is much more of it.
-const UNANSWERED_MAX: Duration = Duration::from_secs(6);
+const UNANSWERED_MAX: Duration = Duration::from_secs(2);
 /// A turn's first words come within this time of their sound; until then it could be part of a turn.
 const PREROLL: Duration = Duration::from_secs(1);
 /// How sure the vendor must be to end a turn, to call its end likely, and after how much silence it ends anyway.
@@ -91,8 +90,10 @@ impl Protocol for Conversation {
 
 impl Conversation {
     async fn exchange(&mut self, line: &mut Line, sink: &mut Sink, stream: &mut Stream) -> End {
-        let mut ping = interval(PING);
-        ping.reset();
+        // The vendor closes after a minute without anything, and takes no message that could fill it but a ping.
+        let pulse = Pulse::default();
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut drain = interval(REPLAY_TICK);
         drain.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -101,7 +102,7 @@ impl Conversation {
             let done = tokio::select! {
                 command = line.commands.recv() => match command {
                     Some(command) => {
-                        line.replay.take(command);
+                        line.take(command);
                         self.send_due(line, sink).await
                     }
                     None => Err(End::Dropped),
@@ -110,8 +111,8 @@ impl Conversation {
                 () = sleep_until(wake_at.unwrap_or_else(clock::now).into()), if wake_at.is_some() => {
                     self.send_due(line, sink).await
                 }
-                _ = ping.tick() => socket::send(sink, Message::Ping(Bytes::new())).await,
-                text = socket::read(stream, &mut line.outbox, self.connected_by) => match text {
+                _ = beat.tick() => pulse.beat(sink, &line.outbox).await,
+                text = socket::read(stream, &mut line.outbox, self.connected_by, &pulse) => match text {
                     Ok(text) => self.incoming(line, &text),
                     Err(end) => Err(end),
                 }
@@ -147,7 +148,7 @@ impl Conversation {
         }
         line.sent();
         if line.settings.format.duration_of(self.unanswered) > UNANSWERED_MAX {
-            return Err(End::Lost("nothing was said about 6 s of audio".into()));
+            return Err(End::Lost("nothing was said about 2 s of audio".into()));
         }
         Ok(())
     }
@@ -157,6 +158,7 @@ impl Conversation {
             Some(Incoming::Connected) if self.connected_by.take().is_some() => line.opened(),
             Some(Incoming::Turn { kind, text, end }) => {
                 self.unanswered = 0;
+                line.works();
                 let end = line.replay.to_call(end);
                 let over = kind == Kind::EndOfTurn;
                 for event in self.turns.handle(kind, text, end) {

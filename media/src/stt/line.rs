@@ -10,10 +10,15 @@ use tokio::{sync::mpsc, time::sleep};
 use url::Url;
 
 use super::{Command, Event, Session, Settings, replay::Replay};
-use crate::socket::{self, Dial, End, Outbox, Sink, Stream};
+use crate::{
+    circuits::{Breaker, NOT_ASKED},
+    socket::{self, Dial, End, Outbox, Sink, Stream},
+};
 
-/// A socket that lived as long was a good one: losing it is no failure in a row.
+/// A socket that told what it hears and lived as long was a good one: losing it is no failure in a row.
 const STABLE: Duration = Duration::from_secs(3);
+/// Failures in a row that are borne where somebody else can listen.
+const FAILURES_MAX_WITH_FALLBACK: usize = 1;
 
 /// What is the same in all of a vendor's protocols.
 pub struct Vendor {
@@ -72,29 +77,66 @@ pub struct Line {
     opened_at: Option<Instant>,
     /// It has not been sent everything since a socket was lost.
     behind: bool,
+    /// Since when the caller has been speaking.
+    speaks_since: Option<Instant>,
+    /// The present socket has told what it hears.
+    works: bool,
+    breaker: Breaker,
 }
 
 /// Opens a session at once and dials behind it.
-pub fn open(settings: Settings, protocol: impl Protocol, decides_turns: bool) -> Session {
+pub fn open<P: Protocol>(settings: Settings, protocol: P, decides_turns: bool) -> Session {
+    let (line, session) = new(P::VENDOR.name, settings, decides_turns);
+    tokio::spawn(line.run(protocol));
+    session
+}
+
+/// A line that is not dialled yet, and its session.
+pub fn new(vendor: &'static str, settings: Settings, decides_turns: bool) -> (Line, Session) {
     let (commands, command_rx) = mpsc::channel(256);
     let (event_tx, events) = mpsc::channel(64);
     let line = Line {
+        breaker: Breaker::new(vendor, &settings.base_url, &settings.api_key),
         replay: Replay::new(settings.format),
         settings,
         commands: command_rx,
         outbox: Outbox::new(event_tx),
         opened_at: None,
         behind: false,
+        speaks_since: None,
+        works: false,
     };
-    tokio::spawn(line.run(protocol));
-    Session { commands, events, decides_turns }
+    (line, Session { commands, events, decides_turns })
 }
 
 impl Line {
     /// The vendor has taken the socket up: what is kept can be sent to it.
     pub fn opened(&mut self) {
         self.opened_at = Some(clock::now());
+        self.works = false;
         self.replay.reconnected();
+    }
+
+    /// Takes a command of the session.
+    pub fn take(&mut self, command: Command) {
+        match command {
+            Command::Speaking(speaks) => self.speaks_since = speaks.then(clock::now),
+            command => {
+                self.behind |= matches!(command, Command::CatchUp(_));
+                self.replay.take(command);
+            }
+        }
+    }
+
+    /// Since when the caller has been speaking, if they are.
+    pub fn speaks_since(&self) -> Option<Instant> {
+        self.speaks_since
+    }
+
+    /// The vendor has told what it hears.
+    pub fn works(&mut self) {
+        self.works = true;
+        self.breaker.works();
     }
 
     /// Everything that is due was sent.
@@ -106,18 +148,22 @@ impl Line {
     }
 
     async fn run<P: Protocol>(mut self, mut protocol: P) {
+        if !self.breaker.lets_through() {
+            let unavailable = Event::Unavailable { detail: NOT_ASKED.into(), kept: self.replay.kept() };
+            return socket::give_up(self.commands, self.outbox, unavailable).await;
+        }
         let mut failures = 0;
         loop {
             let end = self.try_once(&mut protocol, failures).await;
             let lived = self.opened_at.take().map(|at| clock::now().saturating_duration_since(at));
-            if lived.is_some_and(|lived| lived >= STABLE) {
+            if self.works && lived.is_some_and(|lived| lived >= STABLE) {
                 failures = 0;
             }
             failures += 1;
             match end {
                 End::Dropped => return,
                 End::Lost(detail)
-                    if socket::backoff(failures).is_some()
+                    if self.bears(failures)
                         && !P::VENDOR.incurable.iter().any(|sign| detail.contains(sign)) =>
                 {
                     if lived.is_some() {
@@ -136,10 +182,20 @@ impl Line {
                     );
                 }
                 End::Lost(detail) | End::Refused(detail) => {
-                    return socket::give_up(self.commands, self.outbox, Event::Unavailable { detail }).await;
+                    self.breaker.fails();
+                    while let Ok(command) = self.commands.try_recv() {
+                        self.take(command);
+                    }
+                    let unavailable = Event::Unavailable { detail, kept: self.replay.kept() };
+                    return socket::give_up(self.commands, self.outbox, unavailable).await;
                 }
             }
         }
+    }
+
+    fn bears(&self, failures: usize) -> bool {
+        let too_many = self.settings.has_fallback && failures > FAILURES_MAX_WITH_FALLBACK;
+        socket::backoff(failures).is_some() && !too_many
     }
 
     async fn try_once<P: Protocol>(&mut self, protocol: &mut P, failures: usize) -> End {
@@ -174,7 +230,7 @@ impl Line {
         loop {
             tokio::select! {
                 result = &mut attempt => return result,
-                command = self.commands.recv() => self.replay.take(command.ok_or(End::Dropped)?),
+                command = self.commands.recv() => self.take(command.ok_or(End::Dropped)?),
                 () = self.outbox.tend() => return Err(End::Dropped),
             }
         }

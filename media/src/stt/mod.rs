@@ -8,6 +8,8 @@
 
 pub mod deepgram;
 pub mod flux;
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
 mod line;
 mod replay;
 pub mod sarvam;
@@ -67,6 +69,8 @@ pub struct Settings {
     pub call_id: String,
     /// The call's format.
     pub format: Format,
+    /// Somebody else listens where this one cannot be had: it is given up soon.
+    pub has_fallback: bool,
 }
 
 impl Settings {
@@ -84,6 +88,10 @@ pub enum Command {
     /// The caller seems to have stopped: give the final transcript of the audio before it. Kept until it is answered; a
     /// transcriber that decides turns ignores it.
     Finalize,
+    /// What another session kept of the audio before the first: it has not been heard by anybody.
+    CatchUp(Kept),
+    /// The caller begins to make sound that may be speech, or ends. A vendor that says nothing of it is not there.
+    Speaking(bool),
 }
 
 /// A piece of transcript.
@@ -136,7 +144,20 @@ pub enum Event {
     Unavailable {
         /// Why, for the log.
         detail: String,
+        /// What somebody else has to hear.
+        kept: Kept,
     },
+}
+
+/// Audio of the caller that is not settled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Where it begins, from the first audio sent.
+    pub from: Duration,
+    /// In the call's format.
+    pub audio: Bytes,
+    /// A finalize behind it is not answered.
+    pub finalize: bool,
 }
 
 /// A transcription session of one call. Dropping it closes the vendor's stream.

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::{Buf, Bytes};
 
-use super::Command;
+use super::{Command, Kept};
 use crate::audio::Format;
 
 /// Audio kept for a replay; older audio is dropped and lost to the transcript.
@@ -192,12 +192,32 @@ impl Replay {
         self.duration_of(self.sent_to.saturating_sub(self.settled.max(self.base)))
     }
 
+    /// What is not settled, for another session.
+    pub fn kept(&self) -> Kept {
+        let audio: Vec<u8> = self.kept.iter().flatten().copied().collect();
+        let from = self.duration_of(self.kept_from);
+        Kept { from, audio: audio.into(), finalize: self.finalize.is_some() }
+    }
+
     /// Takes a command of the session.
     pub fn take(&mut self, command: Command) {
         match command {
             Command::Audio(audio) => self.push(audio),
             Command::Finalize => self.finalize(),
+            Command::CatchUp(kept) => {
+                self.push(kept.audio);
+                if kept.finalize {
+                    self.finalize();
+                }
+            }
+            Command::Speaking(_) => {}
         }
+    }
+
+    /// How much audio is kept.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub fn kept_length(&self) -> Duration {
+        self.duration_of(self.kept_to - self.kept_from)
     }
 
     fn drop_first(&mut self) {

@@ -4,6 +4,8 @@
 //! The audio since the last settled utterance is kept; when the socket is lost it is dialled again and that audio is sent
 //! again, no faster than a little over the pace of speech.
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod message;
 mod utterances;
 
@@ -21,13 +23,13 @@ use super::{
 };
 use crate::{
     audio::{Decoder, Format},
-    socket::{self, End, Sink, Stream},
+    socket::{self, BEAT, End, Pulse, Sink, Stream},
 };
 use message::Incoming;
 use utterances::Utterances;
 
 /// The vendor says that it is ready; a socket where it does not is useless.
-const BEGIN_TIMEOUT: Duration = Duration::from_secs(3);
+const BEGIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// The vendor says nothing about silence: a pong tells that it has heard so much of it.
 const PING: Duration = Duration::from_secs(2);
 /// A vendor that says nothing for so many pings is dead.
@@ -97,6 +99,9 @@ impl Protocol for Realtime {
         };
         let mut ping = interval(PING);
         ping.reset();
+        let pulse = Pulse::default();
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut drain = interval(REPLAY_TICK);
         drain.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -106,7 +111,7 @@ impl Protocol for Realtime {
             let done = tokio::select! {
                 command = line.commands.recv() => match command {
                     Some(command) => {
-                        line.replay.take(command);
+                        line.take(command);
                         self.send_due(line, sink).await
                     }
                     None => Err(End::Dropped),
@@ -117,7 +122,8 @@ impl Protocol for Realtime {
                     Ok(())
                 }
                 _ = ping.tick() => self.ping(line, sink).await,
-                text = socket::read(stream, &mut line.outbox, answer_by) => match text {
+                _ = beat.tick() => pulse.beat(sink, &line.outbox).await,
+                text = socket::read(stream, &mut line.outbox, answer_by, &pulse) => match text {
                     Ok(text) => self.incoming(line, &text),
                     Err(end) => Err(end),
                 }
@@ -177,7 +183,10 @@ impl Realtime {
         self.unanswered = 0;
         match message::parse(text) {
             Some(Incoming::Begin) if self.begin_by.take().is_some() => line.opened(),
-            Some(Incoming::SpeechStart { utterance }) => self.utterances.started(utterance),
+            Some(Incoming::SpeechStart { utterance }) => {
+                line.works();
+                self.utterances.started(utterance);
+            }
             Some(Incoming::Partial { text }) => {
                 let end = line.replay.sent();
                 let transcript = Transcript { text, is_final: false, utterance_over: false, end };

@@ -3,23 +3,31 @@
 //! Cancelling stops only text that has not begun to be generated, so events of a cancelled context are dropped here. No
 //! context survives its socket: each one open then is told as lost, and the next command dials again.
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod message;
 mod takes;
 
 use std::time::{Duration, Instant};
 
 use mesh::clock;
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, sleep},
+};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{Command, Event, Session, Settings, Synthesizer};
-use crate::socket::{self, Dial, End, Outbox, Sink, Stream};
+use crate::{
+    circuits::{Breaker, NOT_ASKED},
+    socket::{self, BEAT, Dial, End, Outbox, Pulse, Sink, Stream},
+};
 use takes::Takes;
 
 /// The API version whose messages this adapter speaks.
 const API_VERSION: &str = "2026-03-01";
 /// While text waits to be spoken some message comes in this time, or the socket is dead.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Opens sessions with Cartesia.
 #[derive(Debug, Default)]
@@ -28,7 +36,9 @@ pub struct Cartesia;
 impl Synthesizer for Cartesia {
     fn open(&self, settings: Settings) -> Session {
         let (session, commands, outbox) = Session::new();
-        let worker = Worker { takes: Takes::new(&settings), settings, commands, outbox, answer_by: None };
+        let breaker = Breaker::new("cartesia", &settings.base_url, &settings.api_key);
+        let takes = Takes::new(&settings);
+        let worker = Worker { takes, settings, commands, outbox, answer_by: None, breaker };
         tokio::spawn(worker.run());
         session
     }
@@ -41,10 +51,15 @@ struct Worker {
     takes: Takes,
     /// When the vendor must have said something.
     answer_by: Option<Instant>,
+    breaker: Breaker,
 }
 
 impl Worker {
     async fn run(mut self) {
+        if !self.breaker.lets_through() {
+            let unavailable = Event::Unavailable { detail: NOT_ASKED.into() };
+            return socket::give_up(self.commands, self.outbox, unavailable).await;
+        }
         // The first socket is opened before it is needed; later ones when there is something to send.
         let mut first = None;
         let refused = loop {
@@ -64,6 +79,9 @@ impl Worker {
                     );
                     metrics::counter!("trunkline_vendor_reconnects_total", "vendor" => "cartesia")
                         .increment(1);
+                    if self.takes.is_answer_due() {
+                        self.breaker.fails();
+                    }
                     self.takes.lose_all(&detail, &mut self.outbox);
                 }
             }
@@ -72,6 +90,7 @@ impl Worker {
                 None => return,
             }
         };
+        self.breaker.fails();
         socket::give_up(self.commands, self.outbox, Event::Unavailable { detail: refused }).await;
     }
 
@@ -98,13 +117,14 @@ impl Worker {
             message_bytes_max: 4 << 20,
             final_code: None,
         };
+        let tries_max = if self.settings.has_fallback { 2 } else { usize::MAX };
         let attempts = async {
             let mut failures = 0;
             loop {
                 match dial.dial().await {
                     Err(End::Lost(detail)) => {
                         failures += 1;
-                        match socket::backoff(failures) {
+                        match socket::backoff(failures).filter(|_| failures < tries_max) {
                             Some(wait) => sleep(wait).await,
                             None => return Err(End::Refused(detail)),
                         }
@@ -122,6 +142,9 @@ impl Worker {
     /// Runs one socket to its end.
     async fn converse(&mut self, mut sink: Sink, mut stream: Stream, first: Option<String>) -> End {
         let mut next = first;
+        let pulse = Pulse::default();
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if let Some(text) = next.take() {
                 if let Err(end) = socket::send(&mut sink, Message::text(text)).await {
@@ -137,9 +160,17 @@ impl Worker {
                     }
                     None => End::Dropped,
                 },
-                text = socket::read(&mut stream, &mut self.outbox, self.answer_by) => match text {
+                _ = beat.tick() => match pulse.beat(&mut sink, &self.outbox).await {
+                    Ok(()) => continue,
+                    Err(end) => end,
+                },
+                text = socket::read(&mut stream, &mut self.outbox, self.answer_by, &pulse) => match text {
                     Ok(text) => {
-                        self.takes.message(&text, &mut self.outbox);
+                        match self.takes.message(&text, &mut self.outbox) {
+                            Some(true) => self.breaker.works(),
+                            Some(false) => self.breaker.fails(),
+                            None => {}
+                        }
                         self.expect_answer();
                         continue;
                     }

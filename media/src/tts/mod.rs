@@ -1,6 +1,8 @@
 //! PORT: text to speech as a stream.
 
 pub mod cartesia;
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
 pub mod sarvam;
 
 use bytes::Bytes;
@@ -68,6 +70,8 @@ pub struct Settings {
     pub call_id: String,
     /// The call's format.
     pub format: Format,
+    /// Somebody else speaks where this one cannot be had: it is given up soon.
+    pub has_fallback: bool,
 }
 
 /// What the session asks for.

@@ -3,6 +3,8 @@
 //! The protocol knows neither contexts nor a cancel, so an interruption abandons the line that speaks, and the spare one,
 //! configured already, takes over. It gives no word times either: the words of each part share the part's audio.
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod message;
 mod share;
 mod spoken;
@@ -18,16 +20,19 @@ use futures_util::{StreamExt, future::BoxFuture, future::join_all};
 use mesh::clock;
 use tokio::{
     sync::mpsc,
-    time::{interval, sleep, timeout_at},
+    time::{MissedTickBehavior, interval, sleep, timeout_at},
 };
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::{Command, Event, Session, Settings, Synthesizer};
-use crate::socket::{self, Dial, End, Outbox, Sink, Stream};
+use crate::{
+    circuits::{Breaker, NOT_ASKED},
+    socket::{self, BEAT, Dial, End, Outbox, Pulse, Sink, Stream},
+};
 use takes::{Output, Takes};
 
 /// While text waits to be spoken some message comes in this time, or the line is dead.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The vendor closes a socket that is silent for 60 s.
 const PING_EVERY: Duration = Duration::from_secs(20);
 
@@ -39,6 +44,7 @@ impl Synthesizer for Sarvam {
     fn open(&self, settings: Settings) -> Session {
         let (session, commands, outbox) = Session::new();
         let worker = Worker {
+            breaker: Breaker::new("sarvam", &settings.base_url, &settings.api_key),
             takes: Takes::new(&settings),
             settings,
             commands,
@@ -59,6 +65,7 @@ struct Line {
     stream: Stream,
     /// When the vendor must have said something.
     answer_by: Option<Instant>,
+    pulse: Pulse,
 }
 
 struct Worker {
@@ -72,6 +79,7 @@ struct Worker {
     dialling: Option<BoxFuture<'static, Result<(Sink, Stream), End>>>,
     /// How often in a row no line could be dialled.
     failures: usize,
+    breaker: Breaker,
 }
 
 impl Worker {
@@ -91,8 +99,21 @@ impl Worker {
     }
 
     async fn serve(&mut self) -> End {
+        if !self.breaker.lets_through() {
+            return End::Refused(NOT_ASKED.into());
+        }
+        let end = self.exchange().await;
+        if !matches!(end, End::Dropped) {
+            self.breaker.fails();
+        }
+        end
+    }
+
+    async fn exchange(&mut self) -> End {
         let mut ping = interval(PING_EVERY);
         ping.reset();
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if let Err(end) = self.perform().await {
                 return end;
@@ -110,12 +131,14 @@ impl Worker {
                 }
                 read = read(&mut self.lines, &mut self.outbox) => match read {
                     Ok((line, Ok(text))) => {
+                        self.breaker.works();
                         self.takes.message(line, &text, &mut self.outbox);
                         self.expect_answer(line);
                     }
                     Ok((line, Err(end))) => self.lose(line, end),
                     Err(end) => return end,
                 },
+                _ = beat.tick() => self.beat().await,
                 _ = ping.tick() => {
                     for line in self.lines.iter().map(|line| line.id).collect::<Vec<_>>() {
                         self.send(line, message::PING.into()).await;
@@ -168,7 +191,13 @@ impl Worker {
             Ok((sink, stream)) => {
                 self.failures = 0;
                 self.opened += 1;
-                self.lines.push(Line { id: self.opened, sink, stream, answer_by: None });
+                self.lines.push(Line {
+                    id: self.opened,
+                    sink,
+                    stream,
+                    answer_by: None,
+                    pulse: Pulse::default(),
+                });
                 self.takes.opened(self.opened, &mut self.outbox);
                 Ok(())
             }
@@ -179,11 +208,24 @@ impl Worker {
                     self.failures = 0;
                     return Ok(());
                 }
-                socket::backoff(self.failures).ok_or(End::Refused(detail))?;
+                let few = !self.settings.has_fallback || self.failures < 2;
+                socket::backoff(self.failures).filter(|_| few).ok_or(End::Refused(detail))?;
                 self.dial();
                 Ok(())
             }
             Err(end) => Err(end),
+        }
+    }
+
+    async fn beat(&mut self) {
+        let mut dead = Vec::new();
+        for line in &mut self.lines {
+            if let Err(end) = line.pulse.beat(&mut line.sink, &self.outbox).await {
+                dead.push((line.id, end));
+            }
+        }
+        for (line, end) in dead {
+            self.lose(line, end);
         }
     }
 
@@ -239,6 +281,9 @@ async fn read(
     let next = poll_fn(|context| {
         for line in lines.iter_mut() {
             while let Poll::Ready(message) = line.stream.poll_next_unpin(context) {
+                if let Some(Ok(_)) = &message {
+                    line.pulse.heard();
+                }
                 if let Some(text) = socket::text_of(message) {
                     return Poll::Ready((line.id, text));
                 }

@@ -33,7 +33,8 @@ impl Raw {
         format!("http://{}", self.0.local_addr().expect("bound")).parse().expect("a URL")
     }
 
-    async fn connection(&self) -> TcpStream {
+    /// Takes the next connection and says nothing on it.
+    pub async fn connection(&self) -> TcpStream {
         timeout(PATIENCE, self.0.accept()).await.expect("it is dialled").expect("a connection").0
     }
 
@@ -80,7 +81,23 @@ impl Line {
         self.0.close(Some(frame)).await.expect("sent");
     }
 
+    /// The next message; pings, which are answered, say nothing.
     pub async fn next(&mut self) -> Message {
+        loop {
+            match self.frame().await {
+                Message::Ping(_) => {}
+                message => return message,
+            }
+        }
+    }
+
+    /// Reads, and tells whether the socket is still there.
+    pub async fn is_open(&mut self) -> bool {
+        matches!(self.0.next().await, Some(Ok(message)) if !message.is_close())
+    }
+
+    /// The next message, or a ping.
+    pub async fn frame(&mut self) -> Message {
         let next = timeout(PATIENCE, self.0.next()).await.expect("something comes");
         next.expect("the socket lives").expect("a message")
     }

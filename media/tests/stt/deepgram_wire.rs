@@ -16,6 +16,7 @@ use crate::stage::{
 
 fn settings(server: &Raw, language: &str) -> Settings {
     Settings {
+        has_fallback: false,
         vendor: media::stt::Vendor::Deepgram,
         base_url: server.base_url(),
         api_key: Pii::new("secret".to_owned()),
@@ -122,7 +123,7 @@ async fn audio_that_cannot_be_decoded_is_final() {
         let (server, mut session, mut line) = open().await;
         line.close(code, "DATA-0000").await;
         assert!(
-            matches!(event(&mut session).await, Event::Unavailable { detail } if detail.contains("DATA-0000"))
+            matches!(event(&mut session).await, Event::Unavailable { detail, .. } if detail.contains("DATA-0000"))
         );
         assert!(!server.is_dialled(Duration::from_millis(600)).await);
     }
@@ -185,4 +186,48 @@ async fn a_reader_that_takes_nothing_does_not_stop_the_audio() {
     for _ in 0..200 {
         assert!(matches!(event(&mut session).await, Event::Transcript(_)));
     }
+}
+
+#[tokio::test]
+async fn a_half_open_socket_is_noticed_in_two_seconds() {
+    // Nobody reads the line, so that no ping is answered.
+    let (_server, mut session, _line) = open().await;
+    let lost = timeout(Duration::from_millis(2_500), event(&mut session)).await.expect("in time");
+    assert!(matches!(&lost, Event::Lost { detail } if detail.contains("ping")), "{lost:?}");
+}
+
+#[tokio::test]
+async fn a_vendor_that_says_nothing_of_speech_is_dialled_again_but_not_for_ever() {
+    let (server, mut session, mut line) = open().await;
+    session.commands.send(Command::Speaking(true)).await.expect("taken");
+    for _ in 0..2 {
+        let reads = async { while line.is_open().await {} };
+        assert!(timeout(Duration::from_secs(3), reads).await.is_ok(), "it is given up");
+        (_, line) = server.accept().await;
+    }
+    assert!(matches!(event(&mut session).await, Event::Lost { .. }));
+    let reads = async { while line.is_open().await {} };
+    assert!(timeout(Duration::from_secs(3), reads).await.is_err(), "it is the sound that is no speech");
+}
+
+#[tokio::test]
+async fn a_dial_that_hangs_gets_another_beside_it() {
+    let server = Raw::start().await;
+    let _session = Deepgram.open(settings(&server, "en"));
+    let _hanging = server.connection().await;
+    timeout(Duration::from_millis(1_500), server.accept()).await.expect("it does not wait for the first");
+}
+
+#[tokio::test]
+async fn where_somebody_stands_in_it_is_given_up_soon_with_what_was_not_heard() {
+    let server = Raw::start().await;
+    let mut session = Deepgram.open(Settings { has_fallback: true, ..settings(&server, "en") });
+    speak(&session, 3).await;
+    session.commands.send(Command::Finalize).await.expect("taken");
+    for _ in 0..2 {
+        server.refuse(503).await;
+    }
+    assert!(matches!(event(&mut session).await, Event::Lost { .. }));
+    let Event::Unavailable { kept, .. } = event(&mut session).await else { panic!("it is given up") };
+    assert_eq!((kept.from, kept.audio.len(), kept.finalize), (Duration::ZERO, 480, true));
 }

@@ -18,6 +18,7 @@ const CONNECTED: &str = r#"{"type":"Connected","request_id":"r","sequence_id":0}
 
 fn settings(server: &Raw, model: &str) -> Settings {
     Settings {
+        has_fallback: false,
         vendor: media::stt::Vendor::Deepgram,
         base_url: server.base_url(),
         api_key: Pii::new("secret".to_owned()),
@@ -138,7 +139,7 @@ async fn audio_that_cannot_be_decoded_is_final() {
     let (server, mut session, mut line) = open().await;
     line.close(1008, "DATA-0000").await;
     assert!(
-        matches!(event(&mut session).await, Event::Unavailable { detail } if detail.contains("DATA-0000"))
+        matches!(event(&mut session).await, Event::Unavailable { detail, .. } if detail.contains("DATA-0000"))
     );
     assert!(!server.is_dialled(Duration::from_millis(600)).await);
 }
@@ -175,6 +176,7 @@ async fn nonsense_of_the_vendor_harms_nobody() {
 #[tokio::test]
 async fn a_quiet_socket_is_pinged_and_never_told_to_keep_alive() {
     let (_server, _session, mut line) = open().await;
-    tokio::time::sleep(Duration::from_secs(15)).await;
-    assert!(matches!(line.next().await, Message::Ping(_)));
+    for _ in 0..3 {
+        assert!(matches!(line.frame().await, Message::Ping(_)));
+    }
 }

@@ -46,6 +46,7 @@ impl Stage for Rehearsed {
 
     fn settings(&self) -> Settings {
         Settings {
+            has_fallback: false,
             vendor: Vendor::Sarvam,
             base_url: self.server.base_url().parse().expect("a URL"),
             api_key: Pii::new("key".to_owned()),
@@ -148,5 +149,5 @@ async fn a_language_that_the_vendor_does_not_know_is_a_final_refusal() {
     let settings = Settings { language: "fr-FR".into(), ..stage.settings() };
     let mut session = stage.transcriber().open(settings);
     let told = tokio::time::timeout(Duration::from_secs(3), session.events.recv()).await.expect("soon");
-    assert!(matches!(told, Some(media::stt::Event::Unavailable { detail }) if detail.contains("fr-IN")));
+    assert!(matches!(told, Some(media::stt::Event::Unavailable { detail, .. }) if detail.contains("fr-IN")));
 }

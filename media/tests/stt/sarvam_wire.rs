@@ -18,6 +18,7 @@ const BEGIN: &str = r#"{"event":"session.begin","request_id":"r","config":{}}"#;
 
 fn open_with(server: &Raw, language: &str, format: Format) -> Session {
     Sarvam.open(Settings {
+        has_fallback: false,
         vendor: Vendor::Sarvam,
         base_url: server.base_url(),
         api_key: Pii::new("secret".to_owned()),

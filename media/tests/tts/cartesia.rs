@@ -44,6 +44,7 @@ impl Stage for Rehearsed {
 
     fn settings(&self) -> Settings {
         Settings {
+            has_fallback: false,
             vendor: Vendor::Cartesia,
             base_url: self.0.base_url().parse().expect("a URL"),
             api_key: Pii::new("key".to_owned()),

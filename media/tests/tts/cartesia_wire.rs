@@ -17,6 +17,7 @@ const CONTEXT: &str = "CA-1-1t0";
 
 fn open_at(server: &Raw) -> Session {
     Cartesia.open(Settings {
+        has_fallback: false,
         vendor: Vendor::Cartesia,
         base_url: server.base_url(),
         api_key: Pii::new("secret".to_owned()),

@@ -20,6 +20,7 @@ const AUDIO: &str =
 
 fn open_with(server: &Raw, model: &str, format: Format) -> Session {
     Sarvam.open(Settings {
+        has_fallback: false,
         vendor: Vendor::Sarvam,
         base_url: server.base_url(),
         api_key: Pii::new("secret".to_owned()),

@@ -1,5 +1,7 @@
 //! Voyage's embeddings endpoint.
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod protocol;
 
 use std::{

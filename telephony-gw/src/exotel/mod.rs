@@ -3,8 +3,8 @@
 //! Exotel signs nothing. What admits a request is the secret in its path, and the list of addresses where there is one.
 
 pub mod network;
-mod number;
-mod params;
+pub mod number;
+pub mod params;
 pub mod rest;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};

@@ -144,7 +144,8 @@ impl Calls {
     }
 }
 
-fn refusal(status: u16, body: &[u8]) -> Error {
+/// What an answer with an error status means.
+pub fn refusal(status: u16, body: &[u8]) -> Error {
     match serde_json::from_slice(body).unwrap_or_default() {
         Refusal { code: NOT_FOUND | NOT_IN_PROGRESS } => Error::Over,
         Refusal { code } => Error::Refused { status, code },

@@ -8,7 +8,10 @@ use std::ops::RangeInclusive;
 use prost_types::Duration;
 use proto::tenancy::v1 as wire;
 
-use super::{Document, Line, Model, Phrases, Transfer, Turn, Voice, languages::Listening};
+use super::{
+    Document, Line, Model, Phrases, Transfer, Turn, Voice, VoiceFallback,
+    languages::{Listening, ListeningFallback},
+};
 use crate::{ids::Number, seed, wire::Wrong};
 
 const VOICE_VENDORS: &[&str] = &["cartesia", "sarvam"];
@@ -92,6 +95,7 @@ impl Check {
         let listening = self.listening("listening", agent.listening.unwrap_or_default());
         let voice = self.voice("voice", agent.voice.unwrap_or_default(), default.voice);
         self.language("language", &language, [&voice.vendor, &listening.vendor]);
+        self.fallbacks(("voice", &voice), ("listening", &listening), &language);
         let languages = self.languages(agent.languages, &language, &voice, &listening);
         if let Some(at) =
             agent.tools.iter().position(|tool| tool == SWITCH_LANGUAGE).filter(|_| languages.len() < 2)
@@ -117,6 +121,7 @@ impl Check {
             },
             listening_vendor: listening.vendor,
             listening_model: listening.model,
+            listening_fallback: listening.fallback,
             call_duration_s_max: self
                 .duration("call_duration_max", agent.call_duration_max)
                 .map(|ms| ms / 1000),
@@ -148,7 +153,39 @@ impl Check {
         let vendor = or(listening.vendor, "deepgram".into());
         self.one_of(&format!("{at}.vendor"), &vendor, LISTENING_VENDORS);
         self.text(&format!("{at}.model"), &listening.model, 0, NAME_MAX_BYTES);
-        Listening { vendor, model: listening.model }
+        let fallback = listening.fallback.map(|given| {
+            self.one_of(&format!("{at}.fallback.vendor"), &given.vendor, LISTENING_VENDORS);
+            self.text(&format!("{at}.fallback.model"), &given.model, 0, NAME_MAX_BYTES);
+            ListeningFallback { vendor: given.vendor, model: given.model }
+        });
+        Listening { vendor, model: listening.model, fallback }
+    }
+
+    /// Those who stand in are others, and know the language as well.
+    fn fallbacks(&mut self, voice: (&str, &Voice), listening: (&str, &Listening), language: &str) {
+        let primary = language.split('-').next().unwrap_or_default();
+        let ((at, voice), (heard_at, listening)) = (voice, listening);
+        if let Some(other) = &voice.fallback {
+            let is_same = (&other.vendor, &other.voice_id, &other.model)
+                == (&voice.vendor, &voice.voice_id, &voice.model);
+            self.stand_in(&format!("{at}.fallback"), is_same, &other.vendor, primary);
+        }
+        if let Some(other) = &listening.fallback {
+            let is_same = (&other.vendor, &other.model) == (&listening.vendor, &listening.model);
+            self.stand_in(&format!("{heard_at}.fallback"), is_same, &other.vendor, primary);
+        }
+    }
+
+    fn stand_in(&mut self, at: &str, is_same: bool, vendor: &str, language: &str) {
+        if is_same {
+            self.refuse(at, "must be another than the one that it stands in for");
+        }
+        if !languages_of(vendor).contains(&language) {
+            self.refuse(
+                &format!("{at}.vendor"),
+                format!("must be a vendor that knows the language {language}"),
+            );
+        }
     }
 
     fn voice(&mut self, at: &str, voice: wire::Voice, default: Voice) -> Voice {
@@ -156,7 +193,17 @@ impl Check {
             vendor: or(voice.vendor, default.vendor),
             voice_id: or(voice.voice_id, default.voice_id),
             model: or(voice.model, default.model),
+            fallback: voice.fallback.map(|given| VoiceFallback {
+                vendor: given.vendor,
+                voice_id: given.voice_id,
+                model: given.model,
+            }),
         };
+        if let Some(other) = &voice.fallback {
+            self.one_of(&format!("{at}.fallback.vendor"), &other.vendor, VOICE_VENDORS);
+            self.text(&format!("{at}.fallback.voice_id"), &other.voice_id, 1, NAME_MAX_BYTES);
+            self.text(&format!("{at}.fallback.model"), &other.model, 1, NAME_MAX_BYTES);
+        }
         self.one_of(&format!("{at}.vendor"), &voice.vendor, VOICE_VENDORS);
         self.text(&format!("{at}.voice_id"), &voice.voice_id, 1, NAME_MAX_BYTES);
         self.text(&format!("{at}.model"), &voice.model, 1, NAME_MAX_BYTES);
@@ -167,8 +214,13 @@ impl Check {
         let model = Model {
             model: or(model.model, default.model),
             max_tokens: self.number("model.max_tokens", model.max_tokens, default.max_tokens),
+            fallback: model.fallback,
         };
         self.text("model.model", &model.model, 1, NAME_MAX_BYTES);
+        self.text("model.fallback", &model.fallback, 0, NAME_MAX_BYTES);
+        if model.fallback == model.model {
+            self.refuse("model.fallback", "must be another than the one that it stands in for");
+        }
         model
     }
 
@@ -331,8 +383,7 @@ impl Check {
     }
 
     fn language(&mut self, field: &str, tag: &str, vendors: [&str; 2]) {
-        let [spoken, heard] =
-            vendors.map(|vendor| if vendor == "sarvam" { SARVAM_LANGUAGES } else { LANGUAGES });
+        let [spoken, heard] = vendors.map(languages_of);
         let allowed: Vec<_> = spoken.iter().copied().filter(|language| heard.contains(language)).collect();
         let (primary, region) = tag.split_once('-').unwrap_or((tag, "US"));
         let is_region = region.len() == 2 && region.bytes().all(|b| b.is_ascii_alphabetic());
@@ -370,6 +421,11 @@ impl Check {
         }
         Some(millis)
     }
+}
+
+/// The languages that a vendor knows.
+fn languages_of(vendor: &str) -> &'static [&'static str] {
+    if vendor == "sarvam" { SARVAM_LANGUAGES } else { LANGUAGES }
 }
 
 fn or(given: String, default: String) -> String {
@@ -462,6 +518,38 @@ mod tests {
         assert_eq!(found, expected, "{wrong:?}");
         let why = &wrong.iter().find(|(field, _)| field == "agent.turn.idle_timeout").unwrap().1;
         assert_eq!(why, "must be from 2s to 120s");
+    }
+
+    #[test]
+    fn who_stands_in_is_another_and_knows_the_language() {
+        let mut agent = seed::front_desk().into_wire();
+        let sarvam = wire::VoiceFallback {
+            vendor: "sarvam".into(),
+            voice_id: "shubh".into(),
+            model: "bulbul:v3".into(),
+        };
+        agent.voice.as_mut().unwrap().fallback = Some(sarvam.clone());
+        agent.listening.as_mut().unwrap().fallback =
+            Some(wire::ListeningFallback { vendor: "sarvam".into(), model: String::new() });
+        agent.model.as_mut().unwrap().fallback = "claude-haiku-4-5".into();
+        let document = read(agent.clone()).unwrap();
+        assert_eq!(read(document.clone().into_wire()), Ok(document));
+
+        agent.language = "fr".into();
+        agent.voice.as_mut().unwrap().fallback =
+            Some(wire::VoiceFallback { voice_id: String::new(), ..sarvam });
+        agent.listening.as_mut().unwrap().fallback =
+            Some(wire::ListeningFallback { vendor: "deepgram".into(), model: String::new() });
+        agent.model.as_mut().unwrap().fallback = agent.model.as_ref().unwrap().model.clone();
+        let mut wrong: Vec<_> = read(agent).unwrap_err().into_iter().map(|(field, _)| field).collect();
+        wrong.sort_unstable();
+        let expected = [
+            "agent.listening.fallback",
+            "agent.model.fallback",
+            "agent.voice.fallback.vendor",
+            "agent.voice.fallback.voice_id",
+        ];
+        assert_eq!(wrong, expected);
     }
 
     #[test]

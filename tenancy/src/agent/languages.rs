@@ -26,6 +26,22 @@ pub struct Listening {
     pub vendor: String,
     #[serde(default)]
     pub model: String,
+    #[serde(default)]
+    pub fallback: Option<ListeningFallback>,
+}
+
+/// Who listens in the first one's place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListeningFallback {
+    pub vendor: String,
+    #[serde(default)]
+    pub model: String,
+}
+
+impl ListeningFallback {
+    pub fn into_wire(self) -> wire::ListeningFallback {
+        wire::ListeningFallback { vendor: self.vendor, model: self.model }
+    }
 }
 
 /// Lines that are said without asking the model; an empty one is not said.
@@ -46,9 +62,11 @@ impl Language {
         wire::Language {
             language: self.language,
             voice: self.voice.map(Voice::into_wire),
-            listening: self
-                .listening
-                .map(|listening| wire::Listening { vendor: listening.vendor, model: listening.model }),
+            listening: self.listening.map(|listening| wire::Listening {
+                vendor: listening.vendor,
+                model: listening.model,
+                fallback: listening.fallback.map(ListeningFallback::into_wire),
+            }),
             apology: self.apology,
             phrases: self.phrases.map(|lines| wire::Phrases {
                 fillers: lines.fillers,

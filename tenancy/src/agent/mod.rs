@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::read;
 pub use languages::Language;
+use languages::ListeningFallback;
 
 use crate::{
     ids::{AgentId, TenantId},
@@ -37,6 +38,9 @@ pub struct Document {
     /// The vendor's model; empty: the node's.
     #[serde(default)]
     pub listening_model: String,
+    /// Who listens where the first cannot be had.
+    #[serde(default)]
+    pub listening_fallback: Option<ListeningFallback>,
     #[serde(default)]
     pub call_duration_s_max: Option<u64>,
     /// Of an agent that changes them; the first is `language`.
@@ -127,8 +131,19 @@ impl From<Line> for wire::Line {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Voice {
+    pub vendor: String,
+    pub voice_id: String,
+    pub model: String,
+    /// Who speaks where this one cannot be had.
+    #[serde(default)]
+    pub fallback: Option<VoiceFallback>,
+}
+
+/// Who speaks in the first one's place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VoiceFallback {
     pub vendor: String,
     pub voice_id: String,
     pub model: String,
@@ -136,7 +151,12 @@ pub struct Voice {
 
 impl Voice {
     fn into_wire(self) -> wire::Voice {
-        wire::Voice { vendor: self.vendor, voice_id: self.voice_id, model: self.model }
+        let fallback = self.fallback.map(|stand_in| wire::VoiceFallback {
+            vendor: stand_in.vendor,
+            voice_id: stand_in.voice_id,
+            model: stand_in.model,
+        });
+        wire::Voice { vendor: self.vendor, voice_id: self.voice_id, model: self.model, fallback }
     }
 }
 
@@ -144,6 +164,9 @@ impl Voice {
 pub struct Model {
     pub model: String,
     pub max_tokens: i32,
+    /// Empty: the node's.
+    #[serde(default)]
+    pub fallback: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -275,7 +298,11 @@ impl Document {
             greeting: self.greeting,
             language: self.language,
             voice: Some(self.voice.into_wire()),
-            model: Some(wire::Model { model: self.model.model, max_tokens: self.model.max_tokens }),
+            model: Some(wire::Model {
+                model: self.model.model,
+                max_tokens: self.model.max_tokens,
+                fallback: self.model.fallback,
+            }),
             turn: Some(wire::TurnSettings {
                 endpointing_delay_min: duration(self.turn.endpointing_delay_ms_min),
                 endpointing_delay_max: duration(self.turn.endpointing_delay_ms_max),
@@ -310,6 +337,7 @@ impl Document {
                     .filter(|vendor| !vendor.is_empty())
                     .unwrap_or_else(|| "deepgram".into()),
                 model: self.listening_model,
+                fallback: self.listening_fallback.map(ListeningFallback::into_wire),
             }),
             call_duration_max: self.call_duration_s_max.and_then(|s| duration(s * 1000)),
             transfers: self.transfers.into_iter().map(Transfer::into_wire).collect(),

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// The faults of the requests (or contexts) to come.
 #[derive(Clone, Debug)]
@@ -50,4 +51,72 @@ impl<F: Clone> FaultQueue<F> {
             None => faults.always.clone(),
         }
     }
+}
+
+/// What can befall any vendor, in words common to all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ailment {
+    /// Nobody listens at its address, and what was open is reset.
+    Refused,
+    /// The key is not taken: 401 or 403.
+    Auth,
+    /// Too much at once: 429.
+    Rate,
+    /// Too much for the vendor: 529 or its like.
+    Overloaded,
+    /// Connections are reset.
+    Reset,
+    /// Connections stay open, and nothing comes or goes on them, not even their end.
+    HalfOpen,
+    /// Connections live and pings are answered, and nothing else is.
+    Stall,
+    /// What is said is not the protocol.
+    Garbage,
+}
+
+impl Ailment {
+    pub const ALL: [Self; 8] = [
+        Self::Refused,
+        Self::Auth,
+        Self::Rate,
+        Self::Overloaded,
+        Self::Reset,
+        Self::HalfOpen,
+        Self::Stall,
+        Self::Garbage,
+    ];
+
+    /// As it is written on a command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Auth => "auth",
+            Self::Rate => "rate",
+            Self::Overloaded => "overloaded",
+            Self::Reset => "reset",
+            Self::HalfOpen => "halfopen",
+            Self::Stall => "stall",
+            Self::Garbage => "garbage",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+
+    /// True if it is answered to a request, in the words of the vendor.
+    pub fn is_answer(self) -> bool {
+        matches!(self, Self::Auth | Self::Rate | Self::Overloaded)
+    }
+}
+
+/// An ailment and its course.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spell {
+    pub ailment: Ailment,
+    /// It first shows when so much was said on a connection from now on; then at once on every other. A refusal does
+    /// not wait.
+    pub after_bytes: u64,
+    /// From when it first shows; connections that showed it stay as they are. `None`: for good.
+    pub lasts: Option<Duration>,
 }

@@ -3,8 +3,8 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,13 +16,23 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::events::EventLog;
+use crate::faults::{Ailment, Spell};
+use crate::ward::{Frames, Symptoms, Ward};
+
+/// How often a closed port looks whether it is to be opened again.
+const REOPEN: Duration = Duration::from_millis(20);
 
 /// A running HTTP server. Dropping it closes the port and every connection.
 #[derive(Debug)]
 pub struct Loopback {
     address: SocketAddr,
     stop: CancellationToken,
+    ward: Ward,
+    open: Open,
 }
+
+/// The connections that are open, and some that were.
+type Open = Arc<Mutex<Vec<Connection>>>;
 
 impl Loopback {
     /// Serves `router` on `address` (default: a free port of 127.0.0.1). Needs a running tokio runtime.
@@ -35,8 +45,15 @@ impl Loopback {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
-        let listener =
-            Sockets { listener: TcpListener::from_std(listener)?, stop: stop.clone(), log: log.clone() };
+        let (ward, open) = (Ward::default(), Open::default());
+        let listener = Sockets {
+            listener: Some(TcpListener::from_std(listener)?),
+            address,
+            stop: stop.clone(),
+            log: log.clone(),
+            ward: ward.clone(),
+            open: Arc::clone(&open),
+        };
         let service = router.into_make_service_with_connect_info::<Connection>();
         let stopped = stop.clone();
         tokio::spawn(async move {
@@ -49,7 +66,24 @@ impl Loopback {
                 }
             }
         });
-        Ok(Self { address, stop })
+        Ok(Self { address, stop, ward, open })
+    }
+
+    /// Falls ill. With `cut`, requests that are to be refused are made at once: what is open is cut.
+    pub fn ail(&self, spell: Spell, cut: bool) {
+        self.ward.begin(spell);
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        for connection in open.iter() {
+            match spell.ailment {
+                Ailment::Refused => connection.reset(),
+                Ailment::Reset if spell.after_bytes == 0 => {
+                    self.ward.examine(&mut connection.symptoms(), 0);
+                    connection.reset();
+                }
+                ailment if ailment.is_answer() && cut => connection.cut(),
+                _ => {}
+            }
+        }
     }
 
     /// Its origin, `http://127.0.0.1:PORT`.
@@ -70,6 +104,8 @@ pub struct Connection {
     id: u64,
     stop: CancellationToken,
     reset: Arc<AtomicBool>,
+    ward: Ward,
+    symptoms: Arc<Mutex<Symptoms>>,
 }
 
 impl Connection {
@@ -93,6 +129,15 @@ impl Connection {
     pub fn is_closed(&self) -> bool {
         self.stop.is_cancelled()
     }
+
+    /// With which ailment a request on it is to be answered now.
+    pub fn refusal(&self) -> Option<Ailment> {
+        self.ward.answer()
+    }
+
+    fn symptoms(&self) -> std::sync::MutexGuard<'_, Symptoms> {
+        self.symptoms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Connected<IncomingStream<'_, Sockets>> for Connection {
@@ -102,9 +147,44 @@ impl Connected<IncomingStream<'_, Sockets>> for Connection {
 }
 
 struct Sockets {
-    listener: TcpListener,
+    /// `None` while nobody listens.
+    listener: Option<TcpListener>,
+    address: SocketAddr,
     stop: CancellationToken,
     log: EventLog,
+    ward: Ward,
+    open: Open,
+}
+
+impl Sockets {
+    async fn next(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        while self.ward.is_closed() {
+            self.listener = None;
+            tokio::time::sleep(REOPEN).await;
+        }
+        let listener = match &mut self.listener {
+            Some(listener) => listener,
+            closed => closed.insert(TcpListener::bind(self.address).await?),
+        };
+        tokio::select! {
+            accepted = TcpListener::accept(listener) => accepted,
+            () = self.ward.changed() => Err(io::ErrorKind::Interrupted.into()),
+        }
+    }
+
+    fn connection(&self) -> Connection {
+        let connection = Connection {
+            id: self.log.next_connection(),
+            stop: self.stop.child_token(),
+            reset: Arc::default(),
+            ward: self.ward.clone(),
+            symptoms: Arc::default(),
+        };
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|connection| !connection.is_closed());
+        open.push(connection.clone());
+        connection
+    }
 }
 
 impl Listener for Sockets {
@@ -113,18 +193,15 @@ impl Listener for Sockets {
 
     async fn accept(&mut self) -> (Socket, SocketAddr) {
         loop {
-            match self.listener.accept().await {
+            match self.next().await {
                 Ok((stream, peer)) => {
                     // Small messages one after another: with Nagle's algorithm each would wait for the last one's ack.
                     let _ = stream.set_nodelay(true);
-                    let connection = Connection {
-                        id: self.log.next_connection(),
-                        stop: self.stop.child_token(),
-                        reset: Arc::default(),
-                    };
+                    let connection = self.connection();
                     let stopped = Box::pin(connection.stop.clone().cancelled_owned());
-                    return (Socket { stream, connection, stopped }, peer);
+                    return (Socket { stream, connection, stopped, frames: Frames::default() }, peer);
                 }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Out of file descriptors, most likely: others will be closed in a while.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
@@ -132,7 +209,7 @@ impl Listener for Sockets {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        Ok(self.address)
     }
 }
 
@@ -141,6 +218,15 @@ struct Socket {
     stream: TcpStream,
     connection: Connection,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// What was written to it.
+    frames: Frames,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // It is forgotten with the next one.
+        self.connection.stop.cancel();
+    }
 }
 
 impl Socket {
@@ -154,6 +240,17 @@ impl Socket {
         }
         Err(io::ErrorKind::ConnectionAborted.into())
     }
+
+    /// What it shows that is about to write so many bytes.
+    fn examine(&mut self, context: &mut Context<'_>, bytes: usize) -> io::Result<Option<Ailment>> {
+        self.check(context)?;
+        let ailment = self.connection.ward.examine(&mut self.connection.symptoms(), bytes);
+        if ailment == Some(Ailment::Reset) {
+            self.connection.reset();
+            self.check(context)?;
+        }
+        Ok(ailment)
+    }
 }
 
 impl AsyncRead for Socket {
@@ -162,15 +259,30 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.check(cx)?;
+        if self.examine(cx, 0)? == Some(Ailment::HalfOpen) {
+            return Poll::Pending;
+        }
         Pin::new(&mut self.stream).poll_read(cx, into)
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.check(cx)?;
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let ailment = self.examine(cx, bytes.len())?;
+        let (part, is_control) = self.frames.part(bytes);
+        let written = match ailment {
+            Some(Ailment::HalfOpen) => Poll::Ready(Ok(part)),
+            Some(Ailment::Stall) if !is_control => Poll::Ready(Ok(part)),
+            Some(Ailment::Garbage) => {
+                let noise: Vec<u8> = (0..part).map(|at| (at * 151 + 0xf7) as u8).collect();
+                Pin::new(&mut self.stream).poll_write(cx, &noise)
+            }
+            _ => Pin::new(&mut self.stream).poll_write(cx, &bytes[..part]),
+        };
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.frames.took(bytes);
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -181,3 +293,6 @@ impl AsyncWrite for Socket {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

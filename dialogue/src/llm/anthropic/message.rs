@@ -14,6 +14,10 @@ use crate::{
 /// The vendor tells what an answer cost at its end; of one that is cut off before, this many characters count as a token.
 const TOKEN_CHARS: u64 = 4;
 
+/// More characters and blocks than any answer has: what goes on after them is not one.
+const CHARS_MAX: u64 = 1 << 20;
+const BLOCKS_MAX: usize = 256;
+
 /// A message in the making.
 #[derive(Default)]
 pub(super) struct Message {
@@ -120,6 +124,9 @@ struct WireUsage {
 impl Message {
     /// Takes an event of the stream.
     pub(super) fn handle(&mut self, frame: &Frame) -> Result<Option<Event>, Failure> {
+        if self.chars > CHARS_MAX || self.blocks.len() + self.calls.len() > BLOCKS_MAX {
+            return Err(failure::transient("the model's answer does not end"));
+        }
         let wire = serde_json::from_str(&frame.data)
             .map_err(|_| failure::transient("the model sent an event that cannot be read"))?;
         Ok(match wire {

@@ -1,6 +1,8 @@
 //! The Messages API of Anthropic, streamed.
 
 mod failure;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod message;
 mod settings;
 #[cfg(test)]
@@ -26,8 +28,8 @@ use self::{message::Message, settings::Settings};
 use super::{Completion, Event, Failure, LanguageModel, Meter, sse};
 use crate::{Config, prompt};
 
-/// The longest silence inside an answer; the vendor pings far more often.
-const BETWEEN_EVENTS: Duration = Duration::from_secs(10);
+/// The longest silence inside an answer. The caller hears what was written before it meanwhile.
+const BETWEEN_EVENTS: Duration = Duration::from_secs(2);
 const CONNECT: Duration = Duration::from_secs(2);
 /// Connections outlive the pauses of a call, so that no turn but a node's first pays for a handshake.
 const POOL_IDLE: Duration = Duration::from_secs(300);

@@ -21,6 +21,7 @@ fn line(event: Event) -> String {
     match event {
         Event::Text(text) => format!("text {}", text.expose()),
         Event::ToolStarted => "tool".to_owned(),
+        Event::FellBack { model, .. } => format!("fell back to {model}"),
         Event::Finished(stop, calls) => {
             let calls = calls.into_iter().map(|call| {
                 let arguments = call
@@ -183,4 +184,18 @@ fn the_base_url_is_an_origin() {
     ] {
         assert_eq!(super::messages_url(&base.parse().unwrap()).as_str(), wanted);
     }
+}
+
+#[test]
+fn an_answer_without_an_end_is_broken_off() {
+    let blocks: String = (0..1_000).map(|index| {
+        format!("data: {{\"type\":\"content_block_start\",\"index\":{index},\"content_block\":{{\"type\":\"text\"}}}}\n\n")
+    }).collect();
+    let (_, failure, _) = read(blocks.as_bytes(), 1_000);
+    assert!(matches!(failure, Some(Failure { kind: FailureKind::Transient(_), .. })), "{failure:?}");
+    let words = "a".repeat(10_000);
+    let delta = serde_json::json!({"type": "content_block_delta", "index": 0,
+        "delta": {"type": "text_delta", "text": words}});
+    let (_, failure, _) = read(format!("data: {delta}\n\n").repeat(200).as_bytes(), 1_000);
+    assert!(matches!(failure, Some(Failure { kind: FailureKind::Transient(_), .. })), "{failure:?}");
 }

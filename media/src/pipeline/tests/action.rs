@@ -57,6 +57,21 @@ fn the_carrier_acts_when_all_was_heard_and_the_outcome_is_spoken_about() {
 }
 
 #[test]
+fn a_vendor_that_is_gone_meanwhile_ends_the_call_only_when_the_caller_is_back() {
+    let mut rig = put_through();
+    rig.at(1700, Input::Phrase(0, Purpose::Apology, phrase("I am sorry.")));
+    rig.until(2400);
+    rig.take_outputs();
+    rig.at(3000, Input::SttUnavailable("gone".into()));
+    rig.until(20_000);
+    assert_eq!(rig.take_outputs(), vec![], "the caller is with somebody else");
+    rig.at(20_000, Input::Returned(CarrierOutcome::Busy));
+    rig.until(25_000);
+    assert_eq!(heard_lines(&rig), ["I am sorry."]);
+    assert!(rig.outputs.contains(&Output::HangUp { reason: EndReason::SttFailed }), "{:?}", rig.outputs);
+}
+
+#[test]
 fn a_barge_in_cancels_it() {
     let mut rig = put_through();
     rig.at(1780, Input::Speech(Edge::SpeechStarted { at_ms: 1700 }));

@@ -151,3 +151,32 @@ fn an_apology_in_another_language_is_better_than_none_and_other_lines_are_not() 
     assert!(rig.core.phrase(Purpose::Apology).is_some());
     assert!(rig.core.phrase(Purpose::Reprompt).is_none());
 }
+
+#[test]
+fn the_rest_of_a_false_barge_in_is_spoken_in_its_own_language_before_the_next() {
+    let mut rig = Rig::in_two_languages(false);
+    rig.caller_says(0, 1000, "Please ask my mother.");
+    rig.segment(1400, 1, "one two three four ");
+    let (first, rest, last) =
+        (Take { epoch: 1, number: 0 }, Take { epoch: 1, number: 1 }, Take { epoch: 1, number: 2 });
+    let times = [("one", 500), ("two", 1000), ("three", 1500), ("four", 2000)];
+    rig.at(1500, Input::SpeechWords { take: first, words: times.map(|(text, end)| word(text, end)).into() });
+    rig.audio(1500, 1, 0, 2000);
+    rig.at(1600, Input::Language { epoch: 1, tag: "hi".into() });
+    rig.segment(1650, 1, "नमस्ते।");
+    rig.at(1660, Input::ReplyDone { epoch: 1, then: None });
+    rig.at(2880, Input::Speech(Edge::SpeechStarted { at_ms: 2800 }));
+    rig.at(3250, Input::Speech(Edge::SpeechEnded { at_ms: 3150 }));
+    rig.take_outputs();
+    rig.until(3150 + 700);
+    let spoken = [Output::Speak { take: rest, text: "three four ".into() }, Output::SpeakEnd { take: rest }];
+    assert_eq!(rig.take_outputs(), spoken);
+    rig.audio(3950, 1, 1, 1000);
+    rig.at(3950, Input::SpeechDone { take: rest });
+    let spoken = [
+        Output::Voice { language: 1 },
+        Output::Speak { take: last, text: "नमस्ते।".into() },
+        Output::SpeakEnd { take: last },
+    ];
+    assert_eq!(rig.take_outputs(), spoken);
+}

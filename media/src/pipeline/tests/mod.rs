@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod action;
+mod fallback;
 mod language;
 mod waits;
 

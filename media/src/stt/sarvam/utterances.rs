@@ -14,6 +14,9 @@ const START_DELAY_MAX: Duration = Duration::from_millis(600);
 /// A final transcript comes within this time of the finalize, or the socket is dead.
 const FINAL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The vendor settles one utterance after the other: of more than these it has forgotten the oldest.
+pub const OPEN_MAX: usize = 32;
+
 /// What one socket has said and owes.
 #[derive(Debug, Default)]
 pub struct Utterances {
@@ -40,7 +43,16 @@ impl Utterances {
     /// The vendor hears somebody.
     pub fn started(&mut self, utterance: i64) {
         self.open.insert(utterance);
+        if self.open.len() > OPEN_MAX {
+            self.open.pop_first();
+        }
         self.ended = false;
+    }
+
+    /// How many have begun and are not settled.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub fn open_count(&self) -> usize {
+        self.open.len()
     }
 
     /// The vendor hears nobody any more.

@@ -56,9 +56,16 @@ impl Takes {
         }
     }
 
-    /// Turns a message into events; those of contexts that are not open are dropped.
-    pub fn message(&mut self, text: &str, outbox: &mut Outbox<Event>) {
-        match message::parse(text) {
+    /// Turns a message into events; those of contexts that are not open are dropped. Whether the vendor does what it is for,
+    /// if the message says so.
+    pub fn message(&mut self, text: &str, outbox: &mut Outbox<Event>) -> Option<bool> {
+        let message = message::parse(text);
+        let works = match &message {
+            Incoming::Chunk { .. } => Some(true),
+            Incoming::Error { .. } => Some(false),
+            _ => None,
+        };
+        match message {
             Incoming::Chunk { context_id, payload } => {
                 if let Some(take) = self.open(&context_id) {
                     outbox.push(Event::Audio { take, payload });
@@ -96,6 +103,7 @@ impl Takes {
             }
             Incoming::Other => {}
         }
+        works
     }
 
     /// The contexts are gone with their socket.

@@ -200,7 +200,7 @@ impl Takes {
         if status == Some(422) && detail.contains("language_code") && self.language_field == 0 {
             self.language_field = 1;
             for line in self.lines.keys().copied().collect::<Vec<_>>() {
-                self.take_back(line);
+                self.take_back(line, &detail, outbox);
                 self.close(line);
             }
             self.dial();
@@ -217,12 +217,12 @@ impl Takes {
     }
 
     /// What the line was to speak is to be spoken again, if nothing of it was heard.
-    fn take_back(&mut self, line: Line) {
-        if let Some(Some(take)) = self.lines.get(&line)
-            && let Some(State::Open(speech)) = self.states.get_mut(take)
-            && let Some(part) = speech.part.take()
-        {
-            speech.waiting.insert_str(0, &part.text);
+    fn take_back(&mut self, line: Line, detail: &str, outbox: &mut Outbox<Event>) {
+        let Some(take) = self.lines.get(&line).copied().flatten() else { return };
+        let Some(State::Open(speech)) = self.states.get_mut(&take) else { return };
+        match speech.part.take_if(|part| part.from == speech.received) {
+            Some(part) => speech.waiting.insert_str(0, &part.text),
+            None => self.lose(take, detail.to_owned(), outbox),
         }
     }
 

@@ -47,14 +47,18 @@ impl Check {
         let own_voice = given.voice.map(|own| {
             // Another vendor's voices and models are others.
             let is_same = own.vendor.is_empty() || own.vendor == voice.vendor;
-            let nothing = Voice { vendor: String::new(), voice_id: String::new(), model: String::new() };
-            let default = if is_same { voice.clone() } else { nothing };
+            let default = if is_same { voice.clone() } else { Voice::default() };
             self.voice(&format!("{at}.voice"), own, default)
         });
         let own_listening = given.listening.map(|own| self.listening(&format!("{at}.listening"), own));
         let speaks = &own_voice.as_ref().unwrap_or(voice).vendor;
         let listens = &own_listening.as_ref().unwrap_or(listening).vendor;
         self.language(&format!("{at}.language"), &given.language, [speaks, listens]);
+        let (voice_at, listening_at) = (format!("{at}.voice"), format!("{at}.listening"));
+        let (voice_at, speaks) = own_voice.as_ref().map_or(("voice", voice), |own| (voice_at.as_str(), own));
+        let (listening_at, listens) =
+            own_listening.as_ref().map_or(("listening", listening), |own| (listening_at.as_str(), own));
+        self.fallbacks((voice_at, speaks), (listening_at, listens), &given.language);
         let required = usize::from(!is_first);
         self.text(&format!("{at}.apology"), &given.apology, required, LINE_MAX_BYTES);
         if !is_first && given.phrases.is_none() {
@@ -108,6 +112,7 @@ mod tests {
                 vendor: "sarvam".into(),
                 voice_id: "priya".into(),
                 model: "bulbul:v3".into(),
+                fallback: None,
             }),
             apology: "क्षमा कीजिए।".into(),
             phrases: Some(wire::Phrases {
@@ -138,7 +143,7 @@ mod tests {
     fn every_bad_field_is_told_with_its_path() {
         let mut tamil = hindi();
         tamil.language = "ta".into();
-        tamil.listening = Some(wire::Listening { vendor: "acme".into(), model: String::new() });
+        tamil.listening = Some(wire::Listening { vendor: "acme".into(), ..wire::Listening::default() });
         tamil.phrases.as_mut().unwrap().uninterruptible = vec![wire::Line::Greeting.into()];
         let bare = wire::Language { language: "en-IN".into(), ..wire::Language::default() };
         let deaf = wire::Language { language: "ta".into(), listening: None, ..hindi() };

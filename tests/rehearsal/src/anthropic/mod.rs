@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 
 use crate::clock;
 use crate::events::{Event, EventLog};
-use crate::faults::{FaultQueue, Faults};
+use crate::faults::{Ailment, FaultQueue, Faults, Spell};
 use crate::loopback::{Connection, Loopback};
 use crate::settings::{Dice, Latency};
 use cache::Cache;
@@ -72,6 +72,8 @@ impl Default for Settings {
 /// What can go wrong with a request. Deltas are counted from 1; 0 is before the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
+    /// 401 `authentication_error`.
+    BadKey,
     /// 429 with `retry-after`.
     RateLimited { retry_after_s: u32 },
     /// 500 `api_error`.
@@ -144,6 +146,11 @@ impl Server {
         self.shared.faults.set(faults);
     }
 
+    /// Falls ill, in the words common to all vendors.
+    pub fn ail(&self, spell: Spell) {
+        self.loopback.ail(spell, false);
+    }
+
     /// What it saw and did; the call is `metadata.user_id`. Events:
     /// `request` (request, model, message_count, last_assistant, messages), `first_token`, `done` (stop_reason,
     /// text, text_sent, output_tokens), `cancelled` (text so far), `failed` (fault), `refused` (status, reason).
@@ -194,7 +201,7 @@ async fn create_message(
     };
     about.call.clone_from(&request.user_id);
     server.log.push(request_event(&about, &request));
-    let fault = server.faults.take();
+    let fault = connection.refusal().and_then(of_ailment).or_else(|| server.faults.take());
     if let Some((refusal, retry_after_s)) = fault.as_ref().and_then(refusal_of) {
         return refused(&server, &about, &refusal, retry_after_s);
     }
@@ -229,9 +236,19 @@ fn user_id(body: &[u8]) -> Option<String> {
     Some(body.get("metadata")?.get("user_id")?.as_str()?.to_owned())
 }
 
+fn of_ailment(ailment: Ailment) -> Option<Fault> {
+    match ailment {
+        Ailment::Auth => Some(Fault::BadKey),
+        Ailment::Rate => Some(Fault::RateLimited { retry_after_s: 1 }),
+        Ailment::Overloaded => Some(Fault::Overloaded),
+        _ => None,
+    }
+}
+
 fn refusal_of(fault: &Fault) -> Option<(Refusal, Option<u32>)> {
     let refusal = |status, kind, message: &str| Refusal { status, kind, message: message.to_owned() };
     match fault {
+        Fault::BadKey => Some((refusal(401, "authentication_error", "invalid x-api-key"), None)),
         Fault::RateLimited { retry_after_s } => Some((
             refusal(429, "rate_limit_error", "Number of requests has exceeded your rate limit"),
             Some(*retry_after_s),

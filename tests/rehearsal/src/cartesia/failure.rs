@@ -4,6 +4,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
+use crate::faults::Ailment;
+
 /// An API version, oldest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Version {
@@ -56,6 +58,19 @@ impl Failure {
     pub(super) fn too_many(what: &str) -> Self {
         let message = format!("too many concurrent {what} for this plan");
         Self { status: 429, code: Some("concurrency_limited"), title: "Too Many Requests", message }
+    }
+
+    pub(super) fn of(ailment: Ailment) -> Self {
+        match ailment {
+            Ailment::Auth => Self::unauthorized("the API key is not valid"),
+            Ailment::Rate => Self::too_many("generations"),
+            _ => Self {
+                status: 503,
+                code: None,
+                title: "Service Unavailable",
+                message: "the service is overloaded".to_owned(),
+            },
+        }
     }
 
     pub(super) fn sunset(what: &str) -> Self {

@@ -28,7 +28,7 @@ use axum::routing::{any, post};
 use tokio::sync::Semaphore;
 
 use crate::events::{Event, EventLog};
-use crate::faults::{FaultQueue, Faults};
+use crate::faults::{FaultQueue, Faults, Spell};
 use crate::loopback::{Connection, Loopback};
 use crate::settings::{Dice, Latency};
 use crate::speech::Speaker;
@@ -147,6 +147,11 @@ impl Server {
         self.shared.faults.set(faults);
     }
 
+    /// Falls ill, in the words common to all vendors. Sockets stay open: each new context on them is refused.
+    pub fn ail(&self, spell: Spell) {
+        self.loopback.ail(spell, false);
+    }
+
     /// What it saw and did; the call is the `context_id` up to its last `-`. Events:
     /// `open`, `closed` (reason), `refused` (status, reason) of sockets; `transcript` (context, text, continue,
     /// flush), `speaks` (text and voice of what is spoken next, its words as `[text, start, end]` in seconds of the
@@ -185,6 +190,9 @@ async fn websocket(
         Ok(version) => version,
         Err(failure) => return refused(&server, &connection, &failure, Version::default(), &request_id),
     };
+    if let Some(ailment) = connection.refusal() {
+        return refused(&server, &connection, &Failure::of(ailment), version, &request_id);
+    }
     let Some(open) = OpenSocket::open(&server) else {
         return refused(&server, &connection, &Failure::too_many("connections"), version, &request_id);
     };

@@ -80,7 +80,10 @@ impl Socket {
                 self.invalid(&events).await;
                 break "invalid JSON";
             };
-            self.message(fields, &mut known, &events).await;
+            if !self.message(fields, &mut known, &events).await {
+                let _ = events.send(Outgoing::Close(1008, "unauthorized")).await;
+                break "unauthorized";
+            }
         };
         // Contexts end with their socket: their commands are closed here, their events nobody takes.
         drop(known);
@@ -90,12 +93,13 @@ impl Socket {
         drop(self.open);
     }
 
+    /// False: the socket is to be closed.
     async fn message(
         &self,
         fields: Map<String, Value>,
         known: &mut HashMap<String, Known>,
         events: &mpsc::Sender<Outgoing>,
-    ) {
+    ) -> bool {
         let context = fields.get("context_id").and_then(Value::as_str).map(str::to_owned);
         let failure = match check::message(fields, self.version) {
             Ok(Message::Cancel(id)) => {
@@ -103,10 +107,10 @@ impl Socket {
                 if let Some(context) = known.get(&id) {
                     let _ = context.commands.send(Command::Cancel).await;
                 }
-                return;
+                return true;
             }
             Ok(Message::Generate(input)) => match self.generate(*input, known, events).await {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(failure) => failure,
             },
             Err(failure) => failure,
@@ -116,6 +120,7 @@ impl Socket {
             let _ = context.commands.send(Command::End).await;
         }
         self.fail(&failure, context.as_deref(), events).await;
+        failure.status != 401
     }
 
     async fn generate(
@@ -141,6 +146,9 @@ impl Socket {
                 Ok(()) => Ok(()),
                 Err(_) => Err(Failure::bad("the context has finished or expired: use a new context_id")),
             };
+        }
+        if let Some(ailment) = self.connection.refusal() {
+            return Err(Failure::of(ailment));
         }
         let active = Arc::clone(&self.server.contexts).try_acquire_owned();
         let active = active.map_err(|_| Failure::too_many("generations"))?;

@@ -31,7 +31,7 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::events::{Event, EventLog};
-use crate::faults::{FaultQueue, Faults};
+use crate::faults::{Ailment, FaultQueue, Faults, Spell};
 use crate::loopback::{Connection, Loopback};
 use crate::recordings::Library;
 use crate::settings::{Dice, Latency};
@@ -146,6 +146,11 @@ impl Server {
         self.shared.faults.set(faults);
     }
 
+    /// Falls ill, in the words common to all vendors.
+    pub fn ail(&self, spell: Spell) {
+        self.loopback.ail(spell, true);
+    }
+
     /// Makes every open connection show `fault`. Refusing an upgrade comes too late for these and does nothing.
     pub fn strike(&self, fault: Fault) {
         self.shared.strikes.send_replace(Some(fault));
@@ -233,7 +238,13 @@ impl Upgrade {
         let RawQuery(query) = self.query;
         let dialogue = dialogue(query.as_deref().unwrap_or_default()).map_err(Refusal::bad_request)?;
         let upgrade = self.upgrade.map_err(|rejection| Refusal::bad_request(rejection.body_text()))?;
-        let fault = shared.faults.take();
+        let ailment = match self.connection.refusal() {
+            Some(Ailment::Auth) => Some(401),
+            Some(Ailment::Rate) => Some(429),
+            Some(_) => Some(503),
+            None => None,
+        };
+        let fault = ailment.map(Fault::RefuseUpgrade).or_else(|| shared.faults.take());
         if let Some(Fault::RefuseUpgrade(status)) = fault {
             return Err(Refusal::of_status(status));
         }

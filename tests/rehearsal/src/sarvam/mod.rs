@@ -27,7 +27,7 @@ use axum::routing::any;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::events::{Event, EventLog};
-use crate::faults::{FaultQueue, Faults};
+use crate::faults::{Ailment, FaultQueue, Faults, Spell};
 use crate::loopback::{Connection, Loopback};
 use crate::recordings::Library;
 use crate::settings::{Dice, Latency};
@@ -109,6 +109,16 @@ pub enum Refusal {
     Overloaded,
     /// 500.
     Internal,
+}
+
+impl Refusal {
+    fn of(ailment: Ailment) -> Self {
+        match ailment {
+            Ailment::Auth => Self::BadKey,
+            Ailment::Rate => Self::RateLimited,
+            _ => Self::Overloaded,
+        }
+    }
 }
 
 /// What can go wrong with speech, after so many of its chunks.
@@ -231,6 +241,11 @@ impl Server {
         self.shared.listen_faults.set(faults);
     }
 
+    /// Falls ill, in the words common to all vendors.
+    pub fn ail(&self, spell: Spell) {
+        self.loopback.ail(spell, true);
+    }
+
     /// What it saw and did. The protocol does not name calls. Events: `open` (path), `closed` (reason), `refused`
     /// (status, code) of sockets; of those that listen `violation` (rule), `speech_start`, `speech_end`, `partial` and
     /// `result` (text, end_s); of those that speak `config`, `text` (text), `flush`, `ping` of what came; `speaks` (text and voice of what
@@ -270,7 +285,7 @@ impl Upgrade {
         let ConnectInfo(connection) = self.connection;
         let admitted = || -> Result<_, Failure> {
             let protocol = check_key(&self.headers, server.api_key.as_deref())?;
-            if let Some(refusal) = refusal {
+            if let Some(refusal) = connection.refusal().map(Refusal::of).or(refusal) {
                 return Err(refusal.into());
             }
             let query = parse(self.query.0.as_deref().unwrap_or_default())?;

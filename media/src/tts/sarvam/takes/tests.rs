@@ -21,6 +21,7 @@ struct Bench {
 fn bench() -> Bench {
     let (sender, events) = mpsc::channel(1000);
     let settings = Settings {
+        has_fallback: false,
         vendor: crate::tts::Vendor::Sarvam,
         base_url: "http://127.0.0.1:1".parse().expect("a URL"),
         api_key: Pii::new(String::new()),
@@ -156,6 +157,22 @@ async fn the_other_name_of_the_language_is_tried_once_and_nothing_is_lost() {
     bench.open(2);
     assert_eq!(texts(&bench.outputs()), [(2, "Yes.".to_owned())]);
     assert!(bench.events().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_complaint_about_the_language_repeats_nothing_that_was_heard() {
+    let mut bench = bench();
+    bench.takes.config();
+    bench.open(1);
+    bench.speak(ONE, "Yes.");
+    bench.outputs();
+    bench.audio(1);
+    let error = json!({"type": "error", "data": {"code": 422, "message": "language_code"}});
+    bench.message(1, &error.to_string());
+    bench.takes.config();
+    bench.open(2);
+    assert!(texts(&bench.outputs()).is_empty());
+    assert!(matches!(bench.events().await.last(), Some(Event::Lost { take: ONE, .. })));
 }
 
 #[tokio::test]
