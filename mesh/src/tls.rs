@@ -49,20 +49,24 @@ impl Tls {
 )]
 pub struct NotPrivate(String);
 
+/// True for an address that leads nowhere but to this machine.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
 /// Refuses every address but https and http on loopback.
 ///
 /// # Errors
 /// [`NotPrivate`] for any other.
 pub fn require_private(url: &Url) -> Result<(), NotPrivate> {
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    };
     match url.scheme() {
         "https" if url.has_host() => Ok(()),
-        "http" if loopback => Ok(()),
+        "http" if is_loopback(url) => Ok(()),
         // Only the origin: the rest of an address may hold a secret.
         _ => Err(NotPrivate(format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default()))),
     }

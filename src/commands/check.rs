@@ -80,7 +80,7 @@ pub async fn run(config: &Config, json: bool) -> Result<(), Exit> {
         None => finding(
             Verdict::Note,
             "exotel",
-            "no EXOTEL_WEBHOOK_SECRET: `up` takes demo, `serve` refuses every webhook",
+            "no EXOTEL_WEBHOOK_SECRET: every webhook is refused, but by `up` on loopback, which takes demo",
         ),
     });
     match &config.oidc.issuer {

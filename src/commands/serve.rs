@@ -14,11 +14,22 @@ pub async fn up(mut config: Config) -> Result<(), Exit> {
         tracing::warn!("TWILIO_AUTH_TOKEN is not set: every Twilio webhook is refused");
     }
     if config.exotel.webhook_secret.is_none() {
-        tracing::warn!("EXOTEL_WEBHOOK_SECRET is not set: it is {DEMO_SECRET}, as everybody knows");
-        config.exotel.webhook_secret = Some(DEMO_SECRET.to_owned().into());
+        if may_take_demo(&config) {
+            tracing::warn!("EXOTEL_WEBHOOK_SECRET is not set: it is {DEMO_SECRET}, as everybody knows");
+            config.exotel.webhook_secret = Some(DEMO_SECRET.to_owned().into());
+        } else {
+            tracing::warn!("EXOTEL_WEBHOOK_SECRET is not set: every Exotel webhook is refused");
+        }
     }
     let roles = Role::ALL.into_iter().collect();
     run(Plan { config, roles, development: true }, &rehearsal.vendors).await
+}
+
+/// A secret that everybody knows is one where only this machine, or the carrier's own, can ask.
+fn may_take_demo(config: &Config) -> bool {
+    let is_local =
+        config.http_addr.ip().is_loopback() && config.public_url.as_ref().is_none_or(mesh::tls::is_loopback);
+    is_local || !config.exotel.networks.is_empty()
 }
 
 /// Some roles, with real vendors.
@@ -59,4 +70,27 @@ fn say_ready(node: &Node, rehearsed: &[&str]) {
     let _ =
         writeln!(stdout, "ready http={http} grpc={} admin={} rehearsal={rehearsed}", node.grpc, node.admin);
     let _ = stdout.flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    #[test]
+    fn the_secret_that_everybody_knows_opens_nothing_to_the_world() {
+        for (may, settings) in [
+            (true, &[][..]),
+            (true, &[("TRUNKLINE_PUBLIC_URL", "http://localhost:8080")]),
+            (true, &[("TRUNKLINE_PUBLIC_URL", "http://[::1]:8080")]),
+            (false, &[("TRUNKLINE_PUBLIC_URL", "https://voice.example")]),
+            (false, &[("TRUNKLINE_HTTP_ADDR", "0.0.0.0:8080")]),
+            (false, &[("TRUNKLINE_HTTP_ADDR", "0.0.0.0:80"), ("TRUNKLINE_PUBLIC_URL", "http://127.0.0.1")]),
+            (true, &[("TRUNKLINE_PUBLIC_URL", "https://v.example"), ("EXOTEL_NETWORKS", "203.0.113.0/24")]),
+        ] {
+            let env = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let config = Config::load(&Sources { env: env.collect(), ..Sources::default() }).unwrap();
+            assert_eq!(may_take_demo(&config), may, "{settings:?}");
+        }
+    }
 }

@@ -241,7 +241,7 @@ pub const SETTINGS: &[Setting] = &[
         ..secret(
             "exotel.webhook_secret",
             "EXOTEL_WEBHOOK_SECRET",
-            "stands in the path of every webhook, since Exotel signs nothing; without it every one is refused; `up` takes demo",
+            "stands in the path of every webhook, since Exotel signs nothing; without it every one is refused, but `up` takes demo on loopback or with exotel.networks",
         )
     },
     setting(

@@ -138,6 +138,8 @@ struct Record<H> {
     is_doubtful: bool,
     /// The carrier has asked whom to dial for it.
     dialled: bool,
+    /// The carrier's names of its media streams, the present one last.
+    streams: Vec<String>,
     /// None once the call is over.
     held: Option<H>,
     /// When the admission expires, or when a call that is over is forgotten. A connected call has its own deadlines.
@@ -244,6 +246,7 @@ impl<H> Table<H> {
             dial,
             is_doubtful: false,
             dialled: false,
+            streams: Vec::new(),
             held: Some(held),
             until,
         };
@@ -276,6 +279,7 @@ impl<H> Table<H> {
     pub fn start(
         &mut self,
         token: &str,
+        stream_sid: &str,
         call_sid: &str,
         account_sid: &str,
     ) -> Result<Accepted<'_, H>, Refusal> {
@@ -289,6 +293,7 @@ impl<H> Table<H> {
         let held = record.held.as_mut().ok_or(Refusal::CallOver)?;
         record.spent = true;
         record.connected = true;
+        record.streams.push(stream_sid.to_owned());
         Ok(Accepted { context: Arc::clone(&record.announced.context), held })
     }
 
@@ -310,6 +315,14 @@ impl<H> Table<H> {
     /// True if the token is the last that was issued for the call.
     pub fn is_current(&self, call_id: &str, token: &str) -> bool {
         self.records.get(call_id).is_some_and(|record| record.token.expose() == token)
+    }
+
+    /// True if this is the carrier's name of a stream of the call before the present one.
+    pub fn is_past_stream(&self, call_id: &str, stream_sid: &str) -> bool {
+        let streams = self.records.get(call_id).map(|record| &*record.streams);
+        streams.and_then(<[_]>::split_last).is_some_and(|(present, past)| {
+            present != stream_sid && past.iter().any(|past| past == stream_sid)
+        })
     }
 
     /// True if this is the carrier's name of the call: the one that it was announced under, or the first that is told of a
@@ -426,6 +439,14 @@ impl<H> Table<H> {
     /// True once the carrier has asked whom to dial.
     pub fn is_dialled(&self, call_id: &str) -> bool {
         self.records.get(call_id).is_some_and(|record| record.dialled)
+    }
+
+    /// True while Exotel dials somebody for the call: its flow asks nothing until that is over.
+    pub fn is_out_of_reach(&self, call_id: &str) -> bool {
+        self.records.get(call_id).is_some_and(|record| {
+            let is_exotels = record.announced.context.carrier() == Carrier::Exotel;
+            is_exotels && record.held.is_some() && record.dialled && record.action.is_some()
+        })
     }
 
     /// The action is over: returned the first time.

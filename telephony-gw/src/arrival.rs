@@ -159,6 +159,13 @@ pub fn next_step(shared: &Shared, call_id: &str, token: &str) -> Step {
     step
 }
 
+/// The carrier has asked what to do with the call, and is told to act.
+pub fn acts(shared: &Shared, call_id: &str) {
+    if let Some(held) = shared.table().connected(call_id) {
+        let _ = held.notes.try_send(Note::Acts);
+    }
+}
+
 /// The carrier's action is over, which it says with the token of the stream before: what comes next.
 pub fn action_ended(shared: &Shared, call_id: &str, token: &str, outcome: CarrierOutcome) -> Step {
     let mut table = shared.table();

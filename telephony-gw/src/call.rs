@@ -53,7 +53,7 @@ pub enum Input<'a> {
     Carrier(Event<'a>),
     /// The carrier closed the socket in good order.
     CarrierClosed,
-    /// The carrier's socket broke, or it was replaced by its own next step.
+    /// The carrier's socket broke or was closed for a fault, or it was replaced by its own next step.
     CarrierLost,
     /// The carrier says elsewhere that its stream is over.
     CarrierGone,
@@ -65,6 +65,8 @@ pub enum Input<'a> {
     CarrierOver,
     /// The carrier does not do what was asked of it.
     ActionRefused,
+    /// The carrier did not say whether it does what was asked of it.
+    ActionUnanswered,
     /// The carrier says what came of what was asked of it. If the call goes on, it will be back.
     ActionEnded(CarrierOutcome),
     /// The media role said something.
@@ -97,6 +99,8 @@ pub enum Output {
     CloseCarrier,
     /// Ask this of the carrier.
     Act(CarrierAction),
+    /// The carrier does nothing of what it was asked: forget it, and come back with [`Input::ActionRefused`].
+    GiveUpAction,
     /// End the call at a carrier whose stream is away.
     HangUpAtCarrier,
     /// Tell whoever watches the call.
@@ -223,7 +227,7 @@ impl Call {
             Input::CarrierGone => self.gone_by = self.gone_by.or(Some(now + GONE_GRACE)),
             Input::CarrierUnusable => self.end(EndReason::CarrierLost, now),
             Input::CarrierBack => self.take_carrier_back(now),
-            Input::ActionRefused | Input::ActionEnded(_) => {}
+            Input::ActionRefused | Input::ActionUnanswered | Input::ActionEnded(_) => {}
             Input::Media(response) => self.handle_media(response, now),
             Input::MediaBroke { retry } => self.handle_media_broke(retry, now),
             Input::HangUp => self.hang_up(now),
@@ -380,12 +384,16 @@ impl Call {
         };
         self.inbound.resume(now.saturating_duration_since(since));
         self.pacer.hold();
-        self.carrier = CarrierLink::Here { heard_at: now };
-        self.gone_by = None;
-        self.pacer.release();
+        self.listen_again(now);
         if let Some(outcome) = self.outcome.take() {
             self.tell_media(ToMedia::ActionEnded(ActionEnded { outcome: outcome.into() }));
         }
+    }
+
+    fn listen_again(&mut self, now: Instant) {
+        self.carrier = CarrierLink::Here { heard_at: now };
+        self.gone_by = None;
+        self.pacer.release();
     }
 
     fn check_timers(&mut self, now: Instant) {

@@ -142,6 +142,19 @@ impl ActionRefused<'_> {
     }
 }
 
+/// The carrier did not say whether it does what was asked of it.
+pub struct ActionUnanswered<'a> {
+    pub call_id: &'a str,
+    pub why: &'a dyn std::fmt::Display,
+}
+
+impl ActionUnanswered<'_> {
+    pub fn emit(self) {
+        counter!("trunkline_carrier_actions_total", "outcome" => "unanswered").increment(1);
+        tracing::warn!(call_id = self.call_id, why = %self.why, "carrier's action not answered");
+    }
+}
+
 /// The caller's audio was dropped, because the media role does not take it.
 pub fn caller_audio_dropped() {
     counter!("trunkline_caller_frames_dropped_total").increment(1);

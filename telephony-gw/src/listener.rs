@@ -202,6 +202,7 @@ async fn accept(
 
 /// What a `start` says that is needed to accept it.
 struct Started {
+    stream_sid: String,
     call_sid: String,
     account_sid: String,
     format: Format,
@@ -221,6 +222,7 @@ async fn read_start(socket: &mut WebSocket, wire: &mut dyn Wire) -> Result<Start
         match wire.decode(&text)? {
             Event::Start(start) => {
                 return Ok(Started {
+                    stream_sid: start.stream_sid.into_owned(),
                     call_sid: start.call_sid.into_owned(),
                     account_sid: start.account_sid.into_owned(),
                     format: start.format,
@@ -240,7 +242,8 @@ fn bind(
     carrier: Carrier,
 ) -> Result<Option<Box<Session>>, (SocketRefusal, Box<WebSocket>)> {
     let mut table = shared.table();
-    let accepted = match table.start(token, &started.call_sid, &started.account_sid) {
+    let Started { stream_sid, call_sid, account_sid, .. } = started;
+    let accepted = match table.start(token, stream_sid, call_sid, account_sid) {
         Ok(accepted) => accepted,
         Err(refusal) => return Err((refusal.into(), Box::new(carrier.socket))),
     };
@@ -260,6 +263,7 @@ fn bind(
             Note::StreamOver
             | Note::StreamGone
             | Note::CarrierOver
+            | Note::Acts
             | Note::ActionEnded(_)
             | Note::HangUp
             | Note::GaveUp => Ok(None),

@@ -39,6 +39,26 @@ impl Error {
         }
     }
 
+    /// True where it is certain that nothing was done, and another attempt may do better.
+    pub fn before_effect(&self) -> bool {
+        match self {
+            Self::Over => false,
+            Self::Refused { status, .. } => {
+                *status == StatusCode::TOO_MANY_REQUESTS || *status == StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Away(error) => error.is_connect(),
+        }
+    }
+
+    /// True where it may have been done although nobody said so.
+    pub fn maybe_after_effect(&self) -> bool {
+        match self {
+            Self::Over => false,
+            Self::Refused { status, .. } => *status >= 500 && !self.before_effect(),
+            Self::Away(_) => !self.before_effect(),
+        }
+    }
+
     /// True where it is certain that nobody was dialled, and another attempt may do better.
     pub fn before_dialling(&self) -> bool {
         match self {

@@ -56,6 +56,11 @@ impl call_service_server::CallService for CallService {
         if !self.shared.table().is_tenants(call_id, parent) {
             return Err(ServiceError::not_found("the call").into());
         }
+        if self.shared.table().is_out_of_reach(call_id) {
+            let why =
+                "exotel is putting the call through, and has no means to end it; whoever speaks must hang up";
+            return Err(ServiceError::precondition(ErrorReason::WrongState, call_id, why).into());
+        }
         let Err(mut table) = self.shared.end_unconnected(call_id, EndReason::OperatorHangup) else {
             // Somebody's telephone may be ringing.
             self.shared.hang_up_at_carrier(call_id);

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::extract::ws::{Message, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use mesh::{clock, drain::InFlight};
 use proto::{
     media::v1::StreamCallResponse,
@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use crate::{
     admission::AtCarrier,
     call::{Call, Input, Output, Patience},
-    events::{ActionRefused, Frames, MediaLinkBroke, MediaSocketRefused},
+    events::{ActionRefused, ActionUnanswered, Frames, MediaLinkBroke, MediaSocketRefused},
     link::{self, Broke, Inbox, Outbox},
     listener::{close, violation},
     rest,
@@ -49,6 +49,8 @@ pub enum Note {
     StreamGone,
     /// The call is over at the carrier.
     CarrierOver,
+    /// The present stream is over, and the carrier has asked for, and was told, what it is to do.
+    Acts,
     /// What the carrier was asked to do is over.
     ActionEnded(CarrierOutcome),
     /// An operator ends the call.
@@ -66,7 +68,8 @@ pub struct Session {
     carrier: Option<Carrier>,
     outbox: Option<Outbox>,
     inbox: Option<Inbox>,
-    notes: mpsc::Receiver<Note>,
+    /// None once nobody can tell anything any more.
+    notes: Option<mpsc::Receiver<Note>>,
     frames: Frames,
     /// The request to the carrier's REST API that is under way.
     asking: Option<Asking>,
@@ -79,11 +82,16 @@ pub struct Session {
 
 type Asking = Pin<Box<dyn Future<Output = Result<(), rest::Error>> + Send>>;
 
+/// True for the close of a stream that did what it was for; any other tells of a carrier that may come back.
+fn is_orderly(frame: Option<&CloseFrame>) -> bool {
+    frame.is_none_or(|frame| matches!(frame.code, close_code::NORMAL | close_code::STATUS))
+}
+
 /// What a session waited for.
 enum Woken {
     Carrier(Option<Result<Message, axum::Error>>),
     Media(Result<StreamCallResponse, Broke>),
-    Note(Note),
+    Note(Option<Note>),
     Timer,
     Flushed,
     Asked(Result<(), rest::Error>),
@@ -111,7 +119,7 @@ impl Session {
             carrier: Some(carrier),
             outbox: None,
             inbox: None,
-            notes,
+            notes: Some(notes),
             frames: Frames::new(),
             asking: None,
             drained: false,
@@ -127,7 +135,7 @@ impl Session {
             let woken = tokio::select! {
                 message = receive(&mut self.carrier) => Woken::Carrier(message),
                 response = next(&mut self.inbox) => Woken::Media(response),
-                Some(note) = self.notes.recv() => Woken::Note(note),
+                note = told(&mut self.notes) => Woken::Note(note),
                 () = sleep_until(wake_at) => Woken::Timer,
                 () = flush(&mut self.outbox) => Woken::Flushed,
                 asked = answer(&mut self.asking) => Woken::Asked(asked),
@@ -136,7 +144,8 @@ impl Session {
             match woken {
                 Woken::Carrier(message) => self.on_carrier(message),
                 Woken::Media(response) => self.on_media(response),
-                Woken::Note(note) => self.on_note(note),
+                Woken::Note(Some(note)) => self.on_note(note),
+                Woken::Note(None) => self.on_forgotten(),
                 Woken::Timer => self.tell(Input::Tick),
                 Woken::Flushed => {}
                 Woken::Asked(answer) => self.on_asked(answer),
@@ -157,7 +166,8 @@ impl Session {
             Some(Ok(Message::Text(text))) => self.on_text(&text),
             Some(Ok(Message::Binary(_))) => self.on_violation(ProtocolError::Binary),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-            Some(Ok(Message::Close(_))) => self.tell(Input::CarrierClosed),
+            Some(Ok(Message::Close(frame))) if is_orderly(frame.as_ref()) => self.tell(Input::CarrierClosed),
+            Some(Ok(Message::Close(_))) => self.tell(Input::CarrierLost),
             Some(Err(error)) => match violation(error) {
                 Some(violation) => self.on_violation(violation),
                 None => self.on_carrier_lost(),
@@ -222,6 +232,11 @@ impl Session {
                 }
             }
             Note::HangUp => self.tell(Input::HangUp),
+            Note::Acts => {
+                // A request that lands after all of this would have it done twice.
+                self.asking = None;
+                self.tell(Input::CarrierLost);
+            }
             Note::ActionEnded(outcome) => self.tell(Input::ActionEnded(outcome)),
             Note::StreamOver => self.tell(Input::CarrierLost),
             Note::StreamGone => self.tell(Input::CarrierGone),
@@ -230,11 +245,21 @@ impl Session {
         }
     }
 
+    /// The table has no such call any more: nobody could end this one.
+    fn on_forgotten(&mut self) {
+        self.notes = None;
+        self.tell(Input::HangUp);
+    }
+
     fn on_asked(&mut self, answer: Result<(), rest::Error>) {
         self.asking = None;
         match answer {
             Ok(()) => {}
             Err(rest::Error::Over) => self.tell(Input::CarrierOver),
+            Err(error) if error.maybe_after_effect() => {
+                ActionUnanswered { call_id: &self.context.call_id, why: &error }.emit();
+                self.tell(Input::ActionUnanswered);
+            }
             Err(error) => self.refuse_action(&error),
         }
     }
@@ -292,6 +317,7 @@ impl Session {
                 Output::DropCarrier => self.carrier = None,
                 Output::CloseCarrier => self.close_carrier().await,
                 Output::Act(action) => self.begin_action(action).await,
+                Output::GiveUpAction => self.refuse_action(&"it did not answer, and its stream goes on"),
                 Output::HangUpAtCarrier => self.shared.hang_up_at_carrier(&self.context.call_id),
                 Output::Publish(event) => self.shared.watchers.publish(&self.context, event),
                 Output::Ended { reason, offset } => self.shared.end(&self.context.call_id, reason, offset),
@@ -337,6 +363,13 @@ impl Drop for Session {
 async fn receive(carrier: &mut Option<Carrier>) -> Option<Result<Message, axum::Error>> {
     match carrier {
         Some(carrier) => carrier.socket.recv().await,
+        None => pending().await,
+    }
+}
+
+async fn told(notes: &mut Option<mpsc::Receiver<Note>>) -> Option<Note> {
+    match notes {
+        Some(notes) => notes.recv().await,
         None => pending().await,
     }
 }

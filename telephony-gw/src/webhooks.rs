@@ -135,7 +135,9 @@ fn next_step(shared: &Shared, token: &str, form: &Form, has_acted: bool) -> Afte
     if !table.name(&call_id, &form.call_sid) {
         return hang_up;
     }
-    let action = table.action(&call_id).and_then(|action| action.action.clone());
+    // A question about an earlier stream came late or twice.
+    let current = table.is_current(&call_id, token);
+    let action = table.action(&call_id).filter(|_| current).and_then(|action| action.action.clone());
     drop(table);
     let step = match &action {
         Some(action) if has_acted => {
@@ -150,7 +152,10 @@ fn next_step(shared: &Shared, token: &str, form: &Form, has_acted: bool) -> Afte
     match (step, action) {
         (Some(step), _) => After::Step(step),
         // The stream ended by itself before the carrier was told what to do.
-        (None, Some(action)) => After::Act(action),
+        (None, Some(action)) => {
+            arrival::acts(shared, &call_id);
+            After::Act(action)
+        }
         (None, None) => After::Step(arrival::next_step(shared, &call_id, token)),
     }
 }

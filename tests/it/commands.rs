@@ -35,6 +35,7 @@ pub fn trials() -> Vec<Trial> {
         trial("commands::an_unknown_variable_is_warned_of", unknown_variable),
         trial("commands::check_and_migrate", check_and_migrate),
         trial("commands::up_says_where_it_is_and_answers_there", up_answers),
+        trial("commands::up_keeps_exotel_closed_without_a_secret_of_its_own", exotel_is_closed),
         trial("commands::token_opens_the_running_node", token_opens),
         trial("commands::call_saves_what_was_said_and_heard", call_saves),
     ]
@@ -197,6 +198,14 @@ async fn up_answers() {
     assert!(metrics.contains("trunkline_"), "{metrics}");
     let (status, _) = up.admin("/realms/trunkline/protocol/openid-connect/certs").await;
     assert_eq!(status, 200, "the development issuer is there");
+}
+
+async fn exotel_is_closed() {
+    let up = Up::start(&[("TRUNKLINE_PUBLIC_URL", "https://voice.example")]).await;
+    let url = up.url("http").join("exotel/demo/voice?CallSid=c1&CallTo=08047100100").expect("a path");
+    let answer = reqwest::get(url).await.expect("it answers");
+    assert_eq!(answer.status(), 403);
+    up.logged(0, &["WARN", "EXOTEL_WEBHOOK_SECRET", "every Exotel webhook is refused"]).await;
 }
 
 async fn token_opens() {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use libtest_mimic::Trial;
+use mesh::error::reason_of;
 use proto::{
     auth::v1::Role,
     telephony::v1::{HangUpCallRequest, call_service_client::CallServiceClient},
-    types::v1::{CarrierOutcome, EndReason, call_event::Event},
+    types::v1::{CarrierOutcome, EndReason, ErrorReason, call_event::Event},
 };
 use rehearsal::{
     carrier::{DialReport, Dialled, Ended, Switchboard, Then},
@@ -43,6 +44,7 @@ pub fn trials() -> Vec<Trial> {
         trial("transfers::a_caller_who_leaves_is_told_of_in_any_order", caller_leaves),
         trial("transfers::an_operator_ends_a_call_that_is_being_put_through", operator_hangs_up),
         trial("transfers::a_carrier_that_refuses_gives_the_call_back_at_once", carrier_refuses),
+        trial("transfers::an_answer_that_was_lost_is_no_refusal", answer_is_lost),
         trial("transfers::an_exotel_flow_without_a_connect_applet_gives_the_call_back", flow_cannot),
         trial("transfers::keys_are_pressed_and_the_conversation_goes_on", keys_are_pressed),
     ]
@@ -210,11 +212,27 @@ async fn carrier_refuses() {
     stage.rest.fail_next(&[503]);
     let call = stage.call(stage.plan(false, Then::Busy).await).await;
     assert_eq!((call.outcomes(), call.report.dials.len()), (vec![CarrierOutcome::Busy], 1));
-    stage.rest.fail_next(&[429, 500]);
+    stage.rest.fail_next(&[429, 503]);
     let call = stage.call(stage.plan(false, Then::Busy).await).await;
     call.assert_ended_by_us(EndReason::AgentHangup);
     assert_eq!((call.outcomes(), call.report.dials.len()), (vec![CarrierOutcome::Failed], 0));
     assert!(call.words().contains("I could not reach them"), "{}", call.words());
+    assert_eq!(call.report.streams.len(), 1, "the stream stayed");
+    stage.sandbox.layout.stop().await;
+}
+
+async fn answer_is_lost() {
+    let stage = Stage::start(Shape::Together).await;
+    stage.rest.lose_next_answer();
+    let call = stage.call(stage.plan(false, Then::Busy).await).await;
+    call.assert_ended_by_us(EndReason::AgentHangup);
+    assert_eq!((call.outcomes(), call.report.dials.len()), (vec![CarrierOutcome::Busy], 1));
+    assert!(call.words().contains("their line is busy"), "{}", call.words());
+    // Nothing was done this time, which the stream tells that goes on.
+    stage.rest.fail_next(&[500]);
+    let call = stage.call(stage.plan(false, Then::Busy).await).await;
+    call.assert_ended_by_us(EndReason::AgentHangup);
+    assert_eq!((call.outcomes(), call.report.dials.len()), (vec![CarrierOutcome::Failed], 0));
     assert_eq!(call.report.streams.len(), 1, "the stream stayed");
     stage.sandbox.layout.stop().await;
 }
@@ -272,5 +290,16 @@ async fn operator_hangs_up() {
     let call = stage.sandbox.finish(placed).await;
     call.assert_ended_by_us(EndReason::OperatorHangup);
     hang_up(&call_id).await.expect("it is over already");
+    // Exotel's flow asks nothing while it dials.
+    let mut plan = stage.plan(true, Then::CallerGivesUp).await;
+    plan.dialled = [Dialled { rings: TALKS, then: Then::CallerGivesUp }].into();
+    let mut placed = Placed::new(plan);
+    placed.until(|what| matches!(what, What::Dialled { .. })).await;
+    let refused = hang_up(&stage.sandbox.newest_call()).await.expect_err("nothing can be done");
+    assert_eq!(
+        (refused.code(), reason_of(&refused)),
+        (Code::FailedPrecondition, Some(ErrorReason::WrongState))
+    );
+    stage.sandbox.finish(placed).await.assert_reason(EndReason::CallerHangup);
     stage.sandbox.layout.stop().await;
 }

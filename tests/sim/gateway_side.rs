@@ -86,6 +86,7 @@ impl GatewaySide {
                 Output::Publish(_)
                 | Output::CloseMedia
                 | Output::DropCarrier
+                | Output::GiveUpAction
                 | Output::Act(_)
                 | Output::HangUpAtCarrier => {}
             }

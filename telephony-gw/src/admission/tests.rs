@@ -28,12 +28,12 @@ fn a_token_is_spent_by_an_accepted_start_and_by_nothing_else() {
     table.admit(announced(2), token(2), (), now).unwrap();
     let one = token(1);
     assert_eq!(table.check(one.expose()), Ok(()));
-    assert_eq!(table.start(one.expose(), "CA2", "AC").unwrap_err(), Refusal::OtherCall);
-    assert_eq!(table.start(one.expose(), "CA1", "AC-other").unwrap_err(), Refusal::OtherCall);
+    assert_eq!(table.start(one.expose(), "MZ", "CA2", "AC").unwrap_err(), Refusal::OtherCall);
+    assert_eq!(table.start(one.expose(), "MZ", "CA1", "AC-other").unwrap_err(), Refusal::OtherCall);
     assert_eq!(table.check(one.expose()), Ok(()));
-    assert_eq!(table.start(one.expose(), "CA1", "AC").unwrap().context.call_id, "call-1");
+    assert_eq!(table.start(one.expose(), "MZ", "CA1", "AC").unwrap().context.call_id, "call-1");
     assert_eq!(table.check(one.expose()), Err(Refusal::UsedToken));
-    assert_eq!(table.start(one.expose(), "CA1", "AC").unwrap_err(), Refusal::UsedToken);
+    assert_eq!(table.start(one.expose(), "MZ", "CA1", "AC").unwrap_err(), Refusal::UsedToken);
     assert_eq!(table.check(token(9).expose()), Err(Refusal::UnknownToken));
     assert_eq!(table.check(""), Err(Refusal::UnknownToken));
 }
@@ -55,7 +55,7 @@ fn an_admission_expires_and_nothing_is_left_of_it() {
     let (mut table, now) = (table(), start());
     table.admit(announced(1), token(1), (), now).unwrap();
     table.admit(announced(2), token(2), (), now).unwrap();
-    table.start(token(2).expose(), "CA2", "AC").unwrap();
+    table.start(token(2).expose(), "MZ", "CA2", "AC").unwrap();
     assert!(table.purge(now + Duration::from_secs(59)).ended.is_empty());
     let expired = table.purge(now + Duration::from_secs(60)).ended;
     assert_eq!(expired.iter().map(|(call, _)| call.call_id.as_str()).collect::<Vec<_>>(), ["call-1"]);
@@ -74,7 +74,7 @@ fn a_carrier_may_come_back_three_times() {
     table.admit(announced(1), token(1), (), now).unwrap();
     let mut last = token(1);
     for n in 2..=4 {
-        table.start(last.expose(), "CA1", "AC").unwrap();
+        table.start(last.expose(), "MZ", "CA1", "AC").unwrap();
         let step = table.next_step("call-1", last.expose(), token(n), now);
         assert_eq!(step, Step::Connect { token: token(n), call_id: "call-1".into() });
         // Asked once more, the answer is the same, and it does not count.
@@ -82,7 +82,7 @@ fn a_carrier_may_come_back_three_times() {
         assert_eq!(table.check(last.expose()), Err(Refusal::UsedToken));
         last = token(n);
     }
-    table.start(last.expose(), "CA1", "AC").unwrap();
+    table.start(last.expose(), "MZ", "CA1", "AC").unwrap();
     assert_eq!(table.next_step("call-1", last.expose(), token(5), now), Step::HangUp);
 }
 
@@ -101,7 +101,7 @@ fn a_stream_that_never_opened_keeps_its_token() {
 fn after_a_call_there_is_nothing_but_to_hang_up() {
     let (mut table, now) = (table(), start());
     table.admit(announced(1), token(1), (), now).unwrap();
-    table.start(token(1).expose(), "CA1", "AC").unwrap();
+    table.start(token(1).expose(), "MZ", "CA1", "AC").unwrap();
     table.end("call-1", now);
     assert_eq!(table.next_step("call-1", token(1).expose(), token(2), now), Step::HangUp);
     assert_eq!(table.first_step("call-1"), Step::HangUp);
@@ -130,16 +130,16 @@ fn a_placed_call_takes_the_first_name_that_it_is_told_and_no_other() {
     assert!(table.name("call-1", "CA1") && table.name("call-1", "CA1"));
     assert!(!table.name("call-1", "CA3"));
     assert_eq!(table.call_of_sid("CA1"), Some("call-1"));
-    assert_eq!(table.start(token(1).expose(), "CA3", "AC").unwrap_err(), Refusal::OtherCall);
-    assert!(table.start(token(1).expose(), "CA1", "AC").is_ok());
+    assert_eq!(table.start(token(1).expose(), "MZ", "CA3", "AC").unwrap_err(), Refusal::OtherCall);
+    assert!(table.start(token(1).expose(), "MZ", "CA1", "AC").is_ok());
 }
 
 #[test]
 fn a_start_may_be_the_first_to_name_a_placed_call() {
     let (mut table, now) = (table(), start());
     table.place(placed(1), token(1), (), now).unwrap();
-    assert_eq!(table.start(token(1).expose(), "CA1", "AC-other").unwrap_err(), Refusal::OtherCall);
-    assert!(table.start(token(1).expose(), "CA1", "AC").is_ok());
+    assert_eq!(table.start(token(1).expose(), "MZ", "CA1", "AC-other").unwrap_err(), Refusal::OtherCall);
+    assert!(table.start(token(1).expose(), "MZ", "CA1", "AC").is_ok());
     assert!(table.name("call-1", "CA1") && !table.name("call-1", "CA9"));
 }
 
@@ -181,7 +181,7 @@ fn a_placed_call_without_news_is_asked_about_once_and_then_over() {
 fn a_placed_call_that_is_connected_does_not_expire() {
     let (mut table, now) = (table(), start());
     table.place(placed(1), token(1), (), now).unwrap();
-    table.start(token(1).expose(), "CA1", "AC").unwrap();
+    table.start(token(1).expose(), "MZ", "CA1", "AC").unwrap();
     let purged = table.purge(now + Duration::from_secs(3_600));
     assert!(purged.ended.is_empty() && purged.doubtful.is_empty());
 }

@@ -19,6 +19,8 @@ use crate::wire::Event;
 const ACTION_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long after the call's end its action's outcome may come: a carrier's callbacks keep no order.
 const OUTCOME_GRACE: Duration = Duration::from_secs(3);
+/// How long a carrier that did not answer may go on streaming before it counts as one that does nothing.
+const DOUBT: Duration = Duration::from_secs(3);
 
 /// An action under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub(super) struct Acting {
     transfers: bool,
     /// The stream before it is still there.
     pub(super) has_stream: bool,
+    /// The carrier did not answer: until then its stream may still end because it does what was asked.
+    doubted_until: Option<Instant>,
     /// The carrier has said that the call is over.
     is_over: bool,
 }
@@ -57,6 +61,7 @@ impl Call {
             by: now + ACTION_TIMEOUT,
             transfers: matches!(action.action, Some(Action::Transfer(_))),
             has_stream: true,
+            doubted_until: None,
             is_over: false,
         });
         self.pacer.hold();
@@ -72,22 +77,28 @@ impl Call {
                 acting.has_stream = false;
                 self.outputs.push_back(Output::DropCarrier);
             }
+            Input::Carrier(_) if acting.doubted_until.is_some_and(|until| now >= until) => {
+                acting.doubted_until = None;
+                self.outputs.push_back(Output::GiveUpAction);
+            }
             // Nobody listens any more.
             Input::Carrier(_) => {}
+            Input::ActionUnanswered => acting.doubted_until = Some(now + DOUBT),
             Input::CarrierOver => {
                 acting.is_over = true;
                 acting.by = acting.by.min(now + OUTCOME_GRACE);
             }
             Input::ActionRefused if acting.has_stream => {
-                self.take_carrier_back(now);
+                self.listen_again(now);
                 self.report(CarrierOutcome::Failed, now);
                 let ended = ActionEnded { outcome: CarrierOutcome::Failed.into() };
                 self.tell_media(ToMedia::ActionEnded(ended));
             }
             Input::ActionRefused => self.action_ended(CarrierOutcome::Failed, now),
             Input::ActionEnded(outcome) => self.action_ended(*outcome, now),
-            // It is back without having done anything.
+            // It is back without having done anything. The socket is the new stream's by now.
             Input::CarrierBack => {
+                acting.has_stream = false;
                 self.action_ended(CarrierOutcome::Failed, now);
                 return false;
             }
@@ -112,6 +123,10 @@ impl Call {
         } else if acting.is_over {
             self.end(EndReason::CallerHangup, now);
         } else {
+            if acting.has_stream {
+                // What its socket still says of its own end is not about the call.
+                self.outputs.push_back(Output::DropCarrier);
+            }
             self.outcome = Some(outcome);
             self.inbound.resume(now.saturating_duration_since(acting.since));
             self.carrier = CarrierLink::Away { since: now };

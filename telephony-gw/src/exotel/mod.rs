@@ -7,7 +7,7 @@ pub mod number;
 pub mod params;
 pub mod rest;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     extract::{ConnectInfo, Path, State},
@@ -16,7 +16,7 @@ use axum::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use proto::types::v1::{Carrier, Direction, carrier_action::Action};
+use proto::types::v1::{Carrier, CarrierOutcome, Direction, carrier_action::Action};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -35,6 +35,9 @@ use params::Params;
 const USER: &str = "exotel";
 /// The header in which a proxy says whom it speaks for.
 const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// How long Exotel's API may take to confirm what an unsigned callback says.
+const RECHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -183,11 +186,13 @@ pub async fn status(
     body: Bytes,
 ) -> Result<Response, Refused> {
     let (_, params) = admitted(&shared, "exotel_status", &secret, &parts, &body)?;
-    let result = if params.is_over() {
+    let result = if !params.is_over() {
+        "noted"
+    } else if is_alive(&shared, &params.call_sid).await {
+        "doubted"
+    } else {
         arrival::end_by_carrier(&shared, &params.call_sid);
         "call_over"
-    } else {
-        "noted"
     };
     WebhookAnswered { route: "exotel_status", result, call_sid: &params.call_sid }.emit();
     Ok(StatusCode::OK.into_response())
@@ -205,9 +210,28 @@ pub async fn dial_status(
 ) -> Result<Response, Refused> {
     let (_, params) = admitted(&shared, "exotel_dial_status", &secret, &parts, &body)?;
     let dialling = Dialling::of_exotel(&params.event_type, &params.status);
-    let result = dialling::told(&shared, &call_id, &params.call_sid, dialling);
+    // The callback may be what first tells the call's name.
+    let is_known = shared.table().name(&call_id, &params.call_sid);
+    let is_end = is_known && matches!(dialling, Dialling::Over(_));
+    let result = if is_end && is_alive(&shared, &params.call_sid).await {
+        "doubted"
+    } else {
+        dialling::told(&shared, &call_id, &params.call_sid, dialling)
+    };
     WebhookAnswered { route: "exotel_dial_status", result, call_sid: &params.call_sid }.emit();
     Ok(StatusCode::OK.into_response())
+}
+
+/// True if a call of ours goes on by the word of Exotel's API, whatever an unsigned callback says. Without an account to
+/// ask with, or an answer, the callback is believed.
+async fn is_alive(shared: &Shared, call_sid: &str) -> bool {
+    let is_ours = {
+        let table = shared.table();
+        table.call_of_sid(call_sid).is_some_and(|call_id| table.is_in_progress(call_id))
+    };
+    let Some(calls) = shared.exotel.as_ref().filter(|_| is_ours) else { return false };
+    let status = tokio::time::timeout(RECHECK_TIMEOUT, calls.status(call_sid)).await;
+    matches!(status, Ok(Ok(status)) if matches!(status.as_str(), "queued" | "ringing" | "in-progress"))
 }
 
 /// Checks the upgrade of a media socket. Its authorization must fit if it is there: the token in the path is what
@@ -288,10 +312,17 @@ fn next_step(shared: &Shared, params: &Params, may_act: bool) -> Option<Step> {
     };
     let token = table.current_token(&call_id).cloned();
     let (acts, dialled) = (table.action(&call_id).is_some(), table.is_dialled(&call_id));
+    let is_late = table.is_past_stream(&call_id, &params.stream_sid) && table.is_in_progress(&call_id);
     drop(table);
+    if let (true, false, Some(token)) = (is_late, params.is_over(), &token) {
+        // The question about an earlier stream, late or once more: the call went on then, and is not touched.
+        return Some(Step::Connect { token: token.clone(), call_id });
+    }
     let token = token.as_ref().map_or("", |token| token.expose());
-    let ended = (acts && (dialled || !may_act))
-        .then(|| arrival::action_ended(shared, &call_id, token, params.outcome()));
+    // Where nobody asked whom to dial, whatever is told is not about that.
+    let outcome = if dialled { params.outcome() } else { CarrierOutcome::Failed };
+    let ended =
+        (acts && (dialled || !may_act)).then(|| arrival::action_ended(shared, &call_id, token, outcome));
     if params.is_over() {
         arrival::end_by_carrier(shared, &params.call_sid);
         return Some(Step::HangUp);

@@ -23,12 +23,16 @@ pub struct Params {
     pub status: String,
     /// Of a status callback: `answered` or `terminal`.
     pub event_type: String,
+    /// After a stream: its name.
+    pub stream_sid: String,
     /// After a stream: `bot`, `user` or `NA`.
     pub disconnected_by: String,
     /// `client-hangup` when the caller has hung up. After somebody was dialled: `completed`, or `incomplete`.
     pub call_type: String,
     /// After somebody was dialled, where the flow tells it: `completed`, `busy`, ...
     pub dial_status: String,
+    /// After somebody was dialled, where the flow tells it: for how many seconds they spoke.
+    pub dial_duration: String,
 }
 
 impl Params {
@@ -69,12 +73,13 @@ impl Params {
             || matches!(self.status.as_str(), "completed" | "failed" | "busy" | "no-answer" | "canceled")
     }
 
-    /// What came of dialling somebody.
+    /// What came of dialling somebody. The flow may tell no more than whether anybody was spoken with.
     pub fn outcome(&self) -> CarrierOutcome {
-        match (self.dial_status.as_str(), self.call_type.as_str()) {
-            ("", "completed") => CarrierOutcome::Completed,
-            ("", "incomplete") => CarrierOutcome::NoAnswer,
-            (status, _) => dial_outcome(status),
+        let has_spoken = self.dial_duration.parse::<f64>().is_ok_and(|seconds| seconds > 0.0);
+        match self.dial_status.as_str() {
+            "" if has_spoken || self.call_type == "completed" => CarrierOutcome::Completed,
+            "" => CarrierOutcome::NoAnswer,
+            status => dial_outcome(status),
         }
     }
 
@@ -90,7 +95,9 @@ impl Params {
             "Status" => self.status = value(),
             "EventType" => self.event_type = value(),
             "DialCallStatus" => self.dial_status = value(),
+            "DialCallDuration" => self.dial_duration = value(),
             "CallType" => self.call_type = value(),
+            "Stream[StreamSID]" => self.stream_sid = value(),
             "Stream[DisconnectedBy]" => self.disconnected_by = value(),
             "Stream" => self.take_stream(text),
             _ => {}
@@ -100,8 +107,10 @@ impl Params {
     /// The same as the fields `Stream[...]`, in one.
     fn take_stream(&mut self, text: &str) {
         let stream: Value = serde_json::from_str(text).unwrap_or_default();
-        if let Some(by) = stream["DisconnectedBy"].as_str() {
-            self.take("Stream[DisconnectedBy]", by);
+        for name in ["StreamSID", "DisconnectedBy"] {
+            if let Some(value) = stream[name].as_str() {
+                self.take(&format!("Stream[{name}]"), value);
+            }
         }
     }
 
@@ -137,8 +146,10 @@ mod tests {
         );
         assert_eq!(params.disconnected_by, "bot");
         assert!(!params.is_over());
-        let stream = "CallSid=c&Stream=%7B%22DisconnectedBy%22%3A%22user%22%7D";
-        assert!(Params::parse(Some(stream), None, b"").is_over());
+        let stream =
+            "CallSid=c&Stream=%7B%22StreamSID%22%3A%229f3c%22%2C%22DisconnectedBy%22%3A%22user%22%7D";
+        let params = Params::parse(Some(stream), None, b"");
+        assert_eq!((params.is_over(), params.stream_sid.as_str()), (true, "9f3c"));
     }
 
     #[test]
@@ -148,7 +159,10 @@ mod tests {
         assert_eq!(outcome("CallType=completed&DialCallStatus=completed"), CarrierOutcome::Completed);
         assert_eq!(outcome("CallType=completed"), CarrierOutcome::Completed);
         assert_eq!(outcome("CallType=incomplete"), CarrierOutcome::NoAnswer);
-        assert_eq!(outcome("CallType=call-attempt"), CarrierOutcome::Failed);
+        assert_eq!(outcome("CallType=call-attempt"), CarrierOutcome::NoAnswer);
+        assert_eq!(outcome("CallType=call-attempt&DialCallDuration=12"), CarrierOutcome::Completed);
+        assert_eq!(outcome("CallType=incomplete&DialCallDuration=0"), CarrierOutcome::NoAnswer);
+        assert_eq!(outcome("DialCallDuration=12&DialCallStatus=busy"), CarrierOutcome::Busy, "its own word");
     }
 
     #[test]

@@ -100,7 +100,42 @@ async fn a_carrier_that_stops_or_closes_has_hung_up() {
     let (mut socket, mut media, _) = gateway.call("CA2").await;
     socket.close(None).await.unwrap();
     assert_eq!(stop_reason(&mut media).await, EndReason::CallerHangup);
+    let (mut socket, mut media, _) = gateway.call("CA3").await;
+    socket.close(Some(close_frame(1000))).await.unwrap();
+    assert_eq!(stop_reason(&mut media).await, EndReason::CallerHangup);
     gateway.settled().await;
+}
+
+fn close_frame(code: u16) -> tungstenite::protocol::CloseFrame {
+    tungstenite::protocol::CloseFrame { code: code.into(), reason: "".into() }
+}
+
+#[tokio::test]
+async fn a_carrier_that_closes_for_a_fault_may_come_back() {
+    for code in [1001, 1011, 1012, 1013] {
+        let mut gateway = Gateway::start(|_| {}).await;
+        let (mut socket, mut media, path) = gateway.call("CA1").await;
+        socket.close(Some(close_frame(code))).await.unwrap();
+        assert!(hear(&mut socket).await.is_err());
+        let (_, twiml) = gateway.post(&after_path(&path), &voice_form("CA1")).await;
+        let next = media_path(&twiml).unwrap_or_else(|| panic!("{code} is no hang-up: {twiml}"));
+        let mut socket = gateway.dial(&next).await.unwrap();
+        say(&mut socket, &start_message("MZ2", "CA1")).await;
+        media.say(1, audio(160)).await;
+        assert_eq!(hear(&mut socket).await.unwrap()["event"], "media", "{code}");
+        say(&mut socket, r#"{"event":"stop","streamSid":"MZ2","stop":{"callSid":"CA1"}}"#).await;
+        assert_eq!(stop_reason(&mut media).await, EndReason::CallerHangup);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_the_table_has_lost_ends() {
+    let mut gateway = Gateway::start(|_| {}).await;
+    let (mut socket, mut media, _) = gateway.call("CA1").await;
+    let call_id = gateway.gw.shared.table().call_of_sid("CA1").unwrap().to_owned();
+    gateway.gw.shared.end(&call_id, EndReason::Internal, Duration::ZERO);
+    assert_eq!(hear(&mut socket).await.unwrap_err().unwrap().0, 1000);
+    stop_reason(&mut media).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 use bytes::Bytes;
 use proto::{
     media::v1::{HangUp, Mark},
-    types::v1::{AudioEncoding, AudioFrame, Carrier, EndReason},
+    types::v1::{
+        AudioEncoding, AudioFrame, Carrier, CarrierAction, CarrierOutcome, EndReason, Transfer,
+        carrier_action::Action,
+    },
 };
 use serde_json::{Value, json};
 
@@ -256,4 +259,102 @@ async fn a_status_callback_ends_a_call_once() {
     let Some(ToMedia::Stop(stop)) = media.request().await else { panic!("the call must end") };
     assert_eq!(stop.reason(), EndReason::CallerHangup);
     gateway.settled().await;
+}
+
+#[tokio::test]
+async fn a_late_question_about_an_earlier_stream_does_not_touch_the_present_one() {
+    let mut gateway = gateway(|_| {}).await;
+    let mut first = gateway.dial_with(&gateway.voice().await, None).await.unwrap();
+    say(&mut first, &start("16000")).await;
+    let mut media = gateway.media().await;
+    media.started().await;
+    drop(first);
+    let late = format!("/exotel/s3cret/passthru?{CALL}&Stream[StreamSID]=9f3c&Stream[DisconnectedBy]=NA");
+    assert_eq!(gateway.get(&late).await.0, StatusCode::FOUND);
+    let mut second = gateway.dial_with(&gateway.voice().await, None).await.unwrap();
+    say(&mut second, &start("16000").replace("9f3c", "9f3d")).await;
+    let sound = |sample| media_message(&[sample; 640]).replace("9f3c", "9f3d");
+    say(&mut second, &sound(2)).await;
+    let Some(ToMedia::Audio(_)) = media.request().await else { panic!("the second stream is heard") };
+    assert_eq!(gateway.get(&late).await.0, StatusCode::FOUND, "as before");
+    let in_one = format!("/exotel/s3cret/passthru?{CALL}&Stream=%7B%22StreamSID%22:%229f3c%22%7D");
+    assert_eq!(gateway.get(&in_one).await.0, StatusCode::FOUND);
+    say(&mut second, &sound(3)).await;
+    let Some(ToMedia::Audio(frame)) = media.request().await else { panic!("the stream is gone") };
+    assert_eq!(&frame.payload[..], [3; 640]);
+    // About the present one it is answered as ever.
+    let present = late.replace("9f3c", "9f3d");
+    assert_eq!(gateway.get(&present).await.0, StatusCode::FOUND);
+    assert!(hear(&mut second).await.is_err());
+}
+
+#[tokio::test]
+async fn where_nobody_was_dialled_nobody_has_answered() {
+    let mut gateway = gateway(|_| {}).await;
+    let mut socket = gateway.dial_with(&gateway.voice().await, None).await.unwrap();
+    say(&mut socket, &start("16000")).await;
+    let mut media = gateway.media().await;
+    media.started().await;
+    let transfer = Transfer { to_number: "+12025550101".into() };
+    media.say(1, FromMedia::Action(CarrierAction { action: Some(Action::Transfer(transfer)) })).await;
+    assert_eq!(hear(&mut socket).await.unwrap_err().map(|(code, _)| code), Some(1000));
+    // The flow has nobody who asks whom to dial, and its words for the call are about the stream.
+    let passthru = format!("/exotel/s3cret/passthru?{CALL}").replace("call-attempt", "completed");
+    assert_eq!(gateway.get(&passthru).await.0, StatusCode::FOUND);
+    let voice = format!("/exotel/s3cret/voice?{CALL}").replace("call-attempt", "completed");
+    let (status, answer) = gateway.get(&voice).await;
+    assert_eq!(status, StatusCode::OK);
+    let url: url::Url = answer["url"].as_str().unwrap().parse().unwrap();
+    let path = format!("{}?{}", url.path(), url.query().unwrap());
+    // The first socket says goodbye only now.
+    let _ = socket.close(None).await;
+    let mut socket = gateway.dial_with(&path, None).await.unwrap();
+    say(&mut socket, &start("16000").replace("9f3c", "9f3d")).await;
+    let told = loop {
+        match media.request().await {
+            Some(ToMedia::ActionEnded(ended)) => break ended.outcome(),
+            Some(_) => {}
+            None => panic!("the stream to the media role ended"),
+        }
+    };
+    assert_eq!(told, CarrierOutcome::Failed);
+}
+
+#[tokio::test]
+async fn an_end_that_nobody_signed_is_confirmed_where_it_can_be() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api_url: url::Url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let status = Arc::new(Mutex::new("in-progress"));
+    let told = Arc::clone(&status);
+    let answer = move || {
+        let status = *told.lock().unwrap();
+        std::future::ready(axum::Json(json!({"Call": {"Sid": "c5a1", "Status": status}})))
+    };
+    let router = axum::Router::new().route("/v1/Accounts/acme1/Calls/c5a1.json", axum::routing::get(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let mut gateway = gateway(|account| {
+        (account.api_key, account.api_token) = (Some(Pii::new("k".into())), Some(Pii::new("t".into())));
+        account.api_url = api_url;
+    })
+    .await;
+    let mut socket = gateway.dial_with(&gateway.voice().await, None).await.unwrap();
+    say(&mut socket, &start("16000")).await;
+    let mut media = gateway.media().await;
+    media.started().await;
+    let call_id = gateway.gw.shared.table().call_of_sid("c5a1").unwrap().to_owned();
+    let post = async |path: &str| {
+        let body = r#"{"CallSid":"c5a1","EventType":"terminal","Status":"completed"}"#;
+        let request = Request::post(path).body(Body::from(body)).unwrap();
+        assert_eq!(gateway.gw.router().oneshot(request).await.unwrap().status(), StatusCode::OK);
+    };
+    let paths = ["/exotel/s3cret/status".to_owned(), format!("/exotel/s3cret/status/{call_id}")];
+    for path in &paths {
+        post(path).await;
+    }
+    say(&mut socket, &media_message(&[1; 640])).await;
+    let Some(ToMedia::Audio(_)) = media.request().await else { panic!("the call goes on") };
+    *status.lock().unwrap() = "completed";
+    post(&paths[0]).await;
+    let Some(ToMedia::Stop(stop)) = media.request().await else { panic!("the call must end") };
+    assert_eq!(stop.reason(), EndReason::CallerHangup);
 }

@@ -1,3 +1,5 @@
+use proto::types::v1::{CarrierAction, CarrierOutcome, Transfer, carrier_action::Action};
+
 use super::*;
 
 const BUSY: &str = "<Reject reason=\"busy\"/>";
@@ -120,13 +122,10 @@ async fn what_comes_after_an_unknown_stream_is_a_hang_up() {
 
 #[tokio::test]
 async fn the_way_back_from_a_transfer_is_one_and_the_same_however_often_it_is_asked_for() {
-    use proto::types::v1::{CarrierAction, CarrierOutcome, Transfer, carrier_action::Action};
     let (api, asked) = api(200, "{}").await;
     let mut gateway = Gateway::start(|config| config.twilio.as_mut().unwrap().api_url = api).await;
     let (mut socket, mut stream, path) = gateway.call("CA1").await;
-    let transfer = Transfer { to_number: "+12025550101".into() };
-    let action = CarrierAction { action: Some(Action::Transfer(transfer)) };
-    stream.say(1, FromMedia::Action(action)).await;
+    stream.say(1, transfer()).await;
     let form = asked.await.unwrap();
     let after = format!("{}?acted", after_path(&path));
     let twiml = form.into_iter().find(|(name, _)| name == "Twiml").unwrap().1;
@@ -143,14 +142,105 @@ async fn the_way_back_from_a_transfer_is_one_and_the_same_however_often_it_is_as
     assert_eq!(gateway.post(&after, &busy).await.1, connect);
     let mut socket = gateway.dial(&next).await.unwrap();
     say(&mut socket, &start_message("MZ2", "CA1")).await;
-    let told = loop {
+    assert_eq!(outcome(&mut stream).await, CarrierOutcome::Busy);
+    // What comes late of the first transfer says nothing of a second.
+    stream.say(2, transfer()).await;
+    let call_id = gateway.gw.shared.table().call_of_sid("CA1").unwrap().to_owned();
+    while gateway.gw.shared.table().action(&call_id).is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert!(gateway.post(&after, &busy).await.1.contains("<Hangup/>"));
+    assert!(gateway.gw.shared.table().action(&call_id).is_some());
+}
+
+fn transfer() -> FromMedia {
+    let transfer = Transfer { to_number: "+12025550101".into() };
+    FromMedia::Action(CarrierAction { action: Some(Action::Transfer(transfer)) })
+}
+
+async fn outcome(stream: &mut MediaStream) -> CarrierOutcome {
+    loop {
         match stream.request().await {
-            Some(ToMedia::ActionEnded(ended)) => break ended.outcome(),
+            Some(ToMedia::ActionEnded(ended)) => return ended.outcome(),
             Some(_) => {}
             None => panic!("the stream to the media role ended"),
         }
+    }
+}
+
+#[tokio::test]
+async fn a_transfer_whose_answer_was_lost_is_under_way() {
+    use tokio::io::AsyncReadExt;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let mut gateway = Gateway::start(|config| config.twilio.as_mut().unwrap().api_url = api).await;
+    let (mut socket, mut stream, path) = gateway.call("CA1").await;
+    stream.say(1, transfer()).await;
+    // The request is read, and the connection gone.
+    let (mut connection, _) = listener.accept().await.unwrap();
+    assert!(connection.read(&mut [0; 4_096]).await.unwrap() > 0);
+    drop(connection);
+    say(&mut socket, r#"{"event":"stop","streamSid":"MZ1","stop":{"callSid":"CA1"}}"#).await;
+    let busy = [
+        ("CallSid", "CA1"),
+        ("AccountSid", "AC1"),
+        ("CallStatus", "in-progress"),
+        ("DialCallStatus", "busy"),
+    ];
+    let (_, twiml) = gateway.post(&format!("{}?acted", after_path(&path)), &busy).await;
+    let next = media_path(&twiml).unwrap_or_else(|| panic!("the caller is lost: {twiml}"));
+    let mut socket = gateway.dial(&next).await.unwrap();
+    say(&mut socket, &start_message("MZ2", "CA1")).await;
+    assert_eq!(outcome(&mut stream).await, CarrierOutcome::Busy);
+    let again = tokio::time::timeout(Duration::from_millis(500), listener.accept()).await;
+    assert!(again.is_err(), "asked once more, it would dial once more");
+}
+
+#[tokio::test]
+async fn a_transfer_that_nobody_began_is_told_of_while_the_stream_goes_on() {
+    let (api, asked) = api(500, "{}").await;
+    let mut gateway = Gateway::start(|config| config.twilio.as_mut().unwrap().api_url = api).await;
+    let (mut socket, mut stream, _) = gateway.call("CA1").await;
+    stream.say(1, transfer()).await;
+    asked.await.unwrap();
+    let sound = r#"{"event":"media","streamSid":"MZ1","media":{"track":"inbound","chunk":"1","timestamp":"5","payload":"//9/fw=="}}"#;
+    let speaks = async {
+        loop {
+            say(&mut socket, sound).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     };
-    assert_eq!(told, CarrierOutcome::Busy);
+    tokio::select! {
+        () = speaks => {}
+        outcome = outcome(&mut stream) => assert_eq!(outcome, CarrierOutcome::Failed),
+    }
+}
+
+#[tokio::test]
+async fn a_carrier_that_was_told_to_act_by_its_own_question_is_not_asked_again() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let (arrived, mut requests) = mpsc::channel(4);
+    // Whoever asks waits; what it waits with is gone when it gives up.
+    let handler = move || {
+        let (given_up, gone) = tokio::sync::oneshot::channel::<()>();
+        arrived.try_send(gone).unwrap();
+        async move {
+            let _asks = given_up;
+            std::future::pending::<()>().await;
+        }
+    };
+    let router = axum::Router::new().fallback(handler);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let mut gateway = Gateway::start(|config| config.twilio.as_mut().unwrap().api_url = api).await;
+    let (_socket, stream, path) = gateway.call("CA1").await;
+    stream.say(1, transfer()).await;
+    let gone = requests.recv().await.unwrap();
+    let in_progress = [("CallSid", "CA1"), ("AccountSid", "AC1"), ("CallStatus", "in-progress")];
+    let (_, twiml) = gateway.post(&after_path(&path), &in_progress).await;
+    assert!(twiml.contains("<Dial "), "{twiml}");
+    let in_time = Duration::from_secs(2);
+    assert!(tokio::time::timeout(in_time, gone).await.expect("the request is taken back").is_err());
 }
 
 /// An API that answers one request, and what that held.

@@ -63,12 +63,13 @@ impl Calls {
         })
     }
 
-    /// Lets a live call run this TwiML from now on; its media stream ends.
+    /// Lets a live call run this TwiML from now on; its media stream ends. Repeated only if it certainly did not: once more
+    /// would dial once more.
     ///
     /// # Errors
-    /// Why not.
+    /// Why not, or why that is not known.
     pub async fn redirect(&self, account_sid: &str, call_sid: &str, twiml: &str) -> Result<(), Error> {
-        self.update(account_sid, call_sid, &[("Twiml", twiml)]).await
+        self.update(account_sid, call_sid, &[("Twiml", twiml)], Error::before_effect).await
     }
 
     /// Ends a call, which may be over already.
@@ -76,7 +77,7 @@ impl Calls {
     /// # Errors
     /// Why not.
     pub async fn hang_up(&self, account_sid: &str, call_sid: &str) -> Result<(), Error> {
-        match self.update(account_sid, call_sid, &[("Status", "completed")]).await {
+        match self.update(account_sid, call_sid, &[("Status", "completed")], Error::is_passing).await {
             Err(Error::Over) => Ok(()),
             result => result,
         }
@@ -114,10 +115,15 @@ impl Calls {
         Ok(response.json::<Resource>().await.map_err(away)?.status)
     }
 
-    /// An update may be repeated: it says what the call is to do from now on.
-    async fn update(&self, account_sid: &str, call_sid: &str, form: &[(&str, &str)]) -> Result<(), Error> {
+    async fn update(
+        &self,
+        account_sid: &str,
+        call_sid: &str,
+        form: &[(&str, &str)],
+        may_repeat: fn(&Error) -> bool,
+    ) -> Result<(), Error> {
         let request = self.request(account_sid, self.http.post(self.url(account_sid, Some(call_sid))));
-        rest::send(request.form(form), Error::is_passing, refusal).await.map(|_| ())
+        rest::send(request.form(form), may_repeat, refusal).await.map(|_| ())
     }
 
     fn request(&self, account_sid: &str, request: RequestBuilder) -> RequestBuilder {

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     Command, Event, Format, Media, Playout, ProtocolError, Start, Wire,
-    field::{Number, key, plain},
+    field::{Legible, key, plain},
 };
 
 /// What is sent must be a multiple of this: the rest of a payload would wait, and leave a gap.
@@ -184,8 +184,8 @@ fn media<'a>(media: WireMedia<'_>) -> Result<Event<'a>, ProtocolError> {
     payload.truncate(payload.len() & !1);
     Ok(Event::Media(Media {
         payload: Bytes::from(payload),
-        chunk: media.chunk.map(|number| number.0),
-        offset: media.timestamp.map(|number| Duration::from_millis(number.0)),
+        chunk: media.chunk.0,
+        offset: media.timestamp.0.map(Duration::from_millis),
     }))
 }
 
@@ -237,8 +237,10 @@ impl Message<'_> {
 
 #[derive(Deserialize)]
 struct WireMedia<'a> {
-    chunk: Option<Number>,
-    timestamp: Option<Number>,
+    #[serde(default)]
+    chunk: Legible,
+    #[serde(default)]
+    timestamp: Legible,
     #[serde(borrow)]
     payload: Cow<'a, str>,
 }

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, de::Visitor};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 
 /// A name of a stream that needs no escaping in JSON.
 pub fn plain(sid: &str) -> bool {
@@ -40,5 +43,58 @@ impl<'de> Deserialize<'de> for Number {
             }
         }
         deserializer.deserialize_any(Either)
+    }
+}
+
+/// A number that may be written in any way, or not at all; `None` unless it is whole and not negative, since the audio
+/// beside it is good without.
+#[derive(Default)]
+pub struct Legible(pub Option<u64>);
+
+impl<'de> Deserialize<'de> for Legible {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Legible;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("anything")
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Legible, E> {
+                Ok(Legible(Some(value)))
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Legible, E> {
+                Ok(Legible(value.parse().ok()))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Legible, E> {
+                Ok(Legible(None))
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Legible, E> {
+                Ok(Legible(None))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Legible, E> {
+                Ok(Legible(None))
+            }
+
+            fn visit_unit<E>(self) -> Result<Legible, E> {
+                Ok(Legible(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Legible, A::Error> {
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Legible(None))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Legible, A::Error> {
+                while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Legible(None))
+            }
+        }
+        deserializer.deserialize_any(Any)
     }
 }

@@ -86,6 +86,51 @@ fn a_carrier_that_refuses_is_listened_to_again() {
 }
 
 #[test]
+fn the_stream_before_an_outcome_has_no_say_in_what_comes_after_it() {
+    // The carrier's flow asks before it closes its end of the socket.
+    let mut trace = acting(transfer());
+    let ended = trace.at(1_200, Input::ActionEnded(CarrierOutcome::Failed));
+    assert!(matches!(ended[..], [Output::Publish(_), Output::DropCarrier]), "{ended:?}");
+    assert_eq!(outcomes(&trace.at(1_500, Input::CarrierBack)), [CarrierOutcome::Failed]);
+    // The new socket is the only one when it is the first sign of the carrier.
+    let mut trace = acting(transfer());
+    let back = trace.at(1_500, Input::CarrierBack);
+    assert!(!back.contains(&Output::DropCarrier), "{back:?}");
+    assert_eq!(outcomes(&back), [CarrierOutcome::Failed]);
+}
+
+#[test]
+fn a_carrier_that_does_not_answer_may_act_all_the_same() {
+    let mut trace = acting(transfer());
+    assert!(trace.at(5_000, Input::ActionUnanswered).is_empty());
+    assert!(trace.at(5_100, heard(160)).is_empty());
+    assert_eq!(trace.at(6_000, Input::Carrier(Event::Stop)), [Output::DropCarrier]);
+    trace.at(20_000, Input::ActionEnded(CarrierOutcome::Busy));
+    assert_eq!(outcomes(&trace.at(20_300, Input::CarrierBack)), [CarrierOutcome::Busy]);
+    // It goes on streaming, so it does nothing.
+    let mut trace = acting(transfer());
+    trace.at(5_000, Input::ActionUnanswered);
+    assert!(trace.at(7_999, heard(160)).is_empty());
+    assert_eq!(trace.at(8_000, heard(160)), [Output::GiveUpAction]);
+    assert_eq!(outcomes(&trace.at(8_000, Input::ActionRefused)), [CarrierOutcome::Failed]);
+    assert!(matches!(to_media(&trace.at(8_020, heard(160)))[..], [ToMedia::Audio(_)]));
+}
+
+#[test]
+fn a_stream_that_never_left_keeps_its_clock() {
+    let timed = |ms: u64| {
+        let offset = Some(Duration::from_millis(ms));
+        Input::Carrier(Event::Media(Media { payload: Bytes::from(vec![0; 160]), chunk: None, offset }))
+    };
+    let mut trace = acting(transfer());
+    trace.at(1_020, timed(1_000));
+    trace.at(2_000, Input::ActionRefused);
+    let outputs = trace.at(2_040, timed(2_020));
+    let [ToMedia::Audio(frame)] = to_media(&outputs)[..] else { panic!("{outputs:?}") };
+    assert_eq!(frame.audio_offset, Some(to_wire(Duration::from_millis(2_020))));
+}
+
+#[test]
 fn keys_that_were_pressed_leave_the_call_with_us() {
     let mut trace = acting(Action::SendDigits(SendDigits { digits: "1".into() }));
     trace.at(1_100, Input::CarrierLost);

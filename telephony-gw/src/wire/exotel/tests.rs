@@ -125,6 +125,25 @@ fn commands_are_written_in_snake_case_with_numbers_as_strings() {
 }
 
 #[test]
+fn a_number_beside_the_audio_that_cannot_be_read_costs_nothing() {
+    let odd =
+        [r#""""#, r#""200ms""#, "200.0", r#""200.0""#, "-1", "null", "true", "[1]", r#"{"a":[1]}"#, "1e30"];
+    for odd in odd {
+        for (name, other, wanted) in
+            [("chunk", "timestamp", (None, Some(40))), ("timestamp", "chunk", (Some(40), None))]
+        {
+            let text = format!(
+                r#"{{"event":"media","stream_sid":"9f3c01","media":{{"{name}":{odd},"{other}":"40","payload":"AQACAA=="}}}}"#
+            );
+            let mut wire = started_at(8_000);
+            let Ok(Event::Media(media)) = wire.decode(&text) else { panic!("{name}: {odd}") };
+            let offset = media.offset.map(|offset| offset.as_millis());
+            assert_eq!((media.chunk, offset), wanted, "{name}: {odd}");
+        }
+    }
+}
+
+#[test]
 fn what_is_out_of_order_or_broken_is_refused() {
     let before = |text: &str| Exotel::new(8_000).decode(text).map(|_| ()).unwrap_err();
     let media = r#"{"event":"media","stream_sid":"9f3c01","media":{"payload":"AQA="}}"#;

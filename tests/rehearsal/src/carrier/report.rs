@@ -219,6 +219,8 @@ pub struct StreamReport {
     /// The status of a handshake that was not answered with 101.
     pub refused_status: Option<u16>,
     pub closed: Option<Close>,
+    /// Whether the server ended its side in time after the carrier's goodbye; none where that was not said.
+    pub server_left: Option<bool>,
     pub media_messages: u64,
     pub media_bytes: u64,
     /// Messages that were dropped as invalid (31951).

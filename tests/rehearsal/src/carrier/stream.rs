@@ -451,7 +451,8 @@ impl<'a> Session<'a> {
                     }
                 }
             };
-            let _ = timeout(CLOSE_TIMEOUT, server_ends).await;
+            let left = timeout(CLOSE_TIMEOUT, server_ends).await.is_ok();
+            current(self.leg).server_left = Some(left);
         }
     }
 

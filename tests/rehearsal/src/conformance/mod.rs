@@ -101,6 +101,16 @@ impl Table {
         });
     }
 
+    /// A rule that is kept if the server ended its side when the carrier had said goodbye.
+    fn leaves(&mut self, rule: &'static str, outcome: &Outcome) {
+        let report = &outcome.report;
+        let left = report.streams.last().and_then(|stream| stream.server_left);
+        self.check(rule, report.ended == Ended::CallerHungUp && left == Some(true), || match left {
+            Some(false) => "the server did not close its side in time".to_owned(),
+            _ => format!("the call ended with {:?}", report.ended),
+        });
+    }
+
     /// The rules about what the server sends, over all calls of the carrier.
     fn sent(&mut self, rule: &'static str, outcomes: &[&Outcome], wrong: impl Fn(&str) -> bool) {
         let found = outcomes
@@ -138,11 +148,6 @@ async fn interrupt(plan: &Plan) -> Option<Outcome> {
     line.when = When::AfterAgentStarts { ms: 900 };
     plan.steps.truncate(1);
     Some(Call::place(plan).finish().await)
-}
-
-/// Whether the server ended its side when the carrier had gone.
-fn ended_well(outcome: &Outcome) -> bool {
-    outcome.report.ended == Ended::CallerHungUp
 }
 
 /// A rule that needs an interruption, and a line to make it with.

@@ -4,7 +4,8 @@ use super::*;
 use crate::exotel::Settings;
 use crate::exotel::tests::{Server, media, sid};
 
-/// Speaks at once, in a length that leaves a gap, and writes one message in the spelling of another carrier.
+/// Speaks at once, in a length that leaves a gap, writes one message in the spelling of another carrier, and does not listen
+/// to goodbyes.
 fn careless(message: Value) -> Vec<Value> {
     match message["event"].as_str() {
         Some("start") => {
@@ -12,6 +13,7 @@ fn careless(message: Value) -> Vec<Value> {
             vec![media(&sid, 6_402), json!({"event": "clear", "streamSid": sid})]
         }
         Some("silence") => vec![json!("close")],
+        Some("stop") => vec![json!("deaf")],
         _ => vec![],
     }
 }
@@ -30,6 +32,7 @@ async fn a_server_that_breaks_rules_fails_them_and_no_others() {
         [
             "3 each payload is a multiple of 320 bytes, and whole samples",
             "4 an unknown event is no violation",
+            "4 stop with the reason callended ends the stream",
             "5 only media, mark and clear are sent, in snake_case",
             "5 a stream is closed with 1000, which is how the agent hangs up",
             "7 a stream that broke leads back to it (302)",
@@ -41,6 +44,7 @@ async fn a_server_that_breaks_rules_fails_them_and_no_others() {
         |rule: &str| findings.iter().any(|found| found.rule == rule && found.verdict == Verdict::Passed);
     assert!(
         passed("4 names in camelCase are read")
+            && passed("4 a close without stop ends it too")
             && passed("4 connected, start and media are read; the agent speaks")
     );
     let line =

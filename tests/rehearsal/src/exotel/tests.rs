@@ -89,6 +89,10 @@ async fn stream(
                     let _ = socket.send(Message::Close(None)).await;
                     return;
                 }
+                if answer == "deaf" {
+                    // The socket stays open, and nothing is read from it.
+                    std::future::pending::<()>().await;
+                }
                 let _ = socket.send(Message::Text(answer.to_string().into())).await;
             }
         }

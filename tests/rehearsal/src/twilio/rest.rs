@@ -36,7 +36,7 @@ struct Shared {
     log: EventLog,
     /// Statuses that the next requests are answered with, whatever they ask.
     failures: Mutex<VecDeque<u16>>,
-    /// The next call is placed, and its connection reset.
+    /// The next call is placed or updated, and the connection that asked for it cut.
     loses_answer: AtomicBool,
 }
 
@@ -63,7 +63,7 @@ impl Server {
         Ok(Self { loopback, shared, outcomes: outcomes.into() })
     }
 
-    /// The next call is placed, and nobody is told so.
+    /// The next call is placed or updated, and nobody is told so.
     pub fn lose_next_answer(&self) {
         self.shared.loses_answer.store(true, Ordering::Release);
     }
@@ -110,6 +110,12 @@ impl Shared {
         if given { Ok(()) } else { Err((401, 20003, "Authenticate")) }
     }
 
+    fn lose_answer_on(&self, connection: &Connection) {
+        if self.loses_answer.swap(false, Ordering::AcqRel) {
+            connection.cut();
+        }
+    }
+
     fn answer(&self, event: &'static str, good: StatusCode, answer: Result<Value, Refusal>) -> Response {
         let status = answer.as_ref().map_or_else(|(status, ..)| *status, |_| good.as_u16());
         self.log.push(Event::new("twilio", 0, event).with("status", status));
@@ -128,6 +134,7 @@ impl Shared {
 
 async fn update(
     State(shared): State<Arc<Shared>>,
+    ConnectInfo(connection): ConnectInfo<Connection>,
     Path((account, file)): Path<(String, String)>,
     headers: HeaderMap,
     Form(form): Form<Vec<(String, String)>>,
@@ -145,7 +152,9 @@ async fn update(
         }
         Ok(resource(&account, call_sid, "in-progress"))
     };
-    shared.answer("call_updated", StatusCode::OK, updated())
+    let updated = updated();
+    shared.lose_answer_on(&connection);
+    shared.answer("call_updated", StatusCode::OK, updated)
 }
 
 async fn fetch(
@@ -189,9 +198,7 @@ async fn create(
         tokio::spawn(dial(Arc::clone(&shared), account.clone(), created, status_url));
         answer
     });
-    if shared.loses_answer.swap(false, Ordering::AcqRel) {
-        connection.cut();
-    }
+    shared.lose_answer_on(&connection);
     shared.answer("call_created", StatusCode::CREATED, answer)
 }
 
