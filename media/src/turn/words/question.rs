@@ -72,6 +72,10 @@ fn with_question_word(question: &[Word]) -> Form {
     if clause || exclaimed || determined && matches!(first, "when" | "where" | "how" | "what") {
         return Form::None;
     }
+    // Alone and without a mark, "how much" is more often the beginning of a question than all of it.
+    if question.len() == 2 && first == "how" && matches!(second, "much" | "many" | "long" | "far" | "often") {
+        return Form::Open;
+    }
     let (last, prev) = (ending::back(question, 0), ending::back(question, 1));
     let embedded = question[1..].iter().any(|word| is_in(lists::WH, word));
     // "What is", "what time does" lack the subject; "how do you", "what time do you" the verb.

@@ -35,7 +35,7 @@ const ENGLISH_OPEN: &[&str] = &[
     "it's like, um,", "I would like", "Monday or", "Monday, or.", "I need a room for", "for", "I'm calling about", "I have a question about", "my name is",
     "My name is.", "the problem is", "the thing is that", "I think that", "and then", "so I", "and I", "when I", "if", "if you", "what if", "we were", "I'm", "it's",
     "I mean", "let me see", "Let me think.", "hold on", "one second", "One moment please, let me", "wait", "just a minute", "I want", "we need", "can you", "could you please",
-    "can I", "do you have", "Do you have a", "can you tell me", "how do I", "what is", "what is the", "where is the", "is there", "what time do you", "how much is the",
+    "can I", "how much", "okay how many", "do you have", "Do you have a", "can you tell me", "how do I", "what is", "what is the", "where is the", "is there", "what time do you", "how much is the",
     "Yes, and", "no because", "okay so", "well", "yeah well", "I was wondering", "I was wondering if", "on the twenty third of", "from Monday to", "between",
     "I'd like two rooms, one for", "we'd like a table in the", "my husband and", "a single, no,", "so I was thinking...", "I wanted to ask whether", "It's about an",
     "I'll be there at", "our", "you know", "please tell me", "the one that is", "john at gmail", "mister smith at gmail dot", "there's", "what are you going to",
