@@ -8,7 +8,7 @@ use super::{Output, Pipeline, Purpose, Reply, Then};
 use crate::turn::Agent;
 
 /// How long the apology may take to be there.
-const APOLOGY_TIMEOUT: Duration = Duration::from_secs(3);
+const APOLOGY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How far the call is from its end.
 #[derive(Debug, Default)]
