@@ -162,3 +162,14 @@ async fn a_model_that_falls_silent_has_failed() {
     let failure = events.next().await.unwrap().err().unwrap();
     assert_eq!(failure.detail, "the model fell silent inside its answer");
 }
+
+#[tokio::test]
+async fn pings_are_no_words() {
+    let vendor = Vendor::start([Answer::Ping(message(&["Well"], &[], ""))]).await;
+    let mut events = adapter(&vendor).complete(completion(), clock::now() + Duration::from_secs(9));
+    assert!(matches!(events.next().await, Some(Ok(Event::Text(_)))));
+    tokio::time::pause();
+    let next = tokio::time::timeout(Duration::from_secs(60), events.next()).await;
+    let failure = next.expect("pings go on for ever, patience does not").unwrap().err().unwrap();
+    assert_eq!(failure.detail, "the model fell silent inside its answer");
+}

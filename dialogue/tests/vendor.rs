@@ -22,6 +22,8 @@ use url::Url;
 /// A wait that only a broken test reaches.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+const PING: &[u8] = b"event: ping\ndata: {\"type\":\"ping\"}\n\n";
+
 /// One request, as it came.
 pub struct Seen {
     pub headers: HeaderMap,
@@ -36,6 +38,16 @@ pub enum Answer {
     Stream(Vec<Bytes>),
     /// A stream of these bytes; then nothing.
     Hang(Vec<Bytes>),
+    /// A stream of these bytes; then pings, two a second.
+    Ping(Vec<Bytes>),
+}
+
+/// What follows the pieces of a stream.
+#[derive(Clone, Copy)]
+enum Then {
+    Ends,
+    Hangs,
+    Pings,
 }
 
 /// The server; ends with the test's runtime.
@@ -98,25 +110,30 @@ async fn answer(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Re
     let answer = desk.script.lock().unwrap().pop_front();
     let body = serde_json::from_slice(&body).unwrap();
     desk.requests.send(Seen { headers, body }).await.unwrap();
-    let (pieces, hangs) = match answer.expect("a request that the script has no answer for") {
+    let (pieces, then) = match answer.expect("a request that the script has no answer for") {
         Answer::Status(status, body, retry_after) => {
             let response = Response::builder().status(status).header("request-id", "req_1");
             let response = retry_after.into_iter().fold(response, |r, after| r.header("retry-after", after));
             return response.body(Body::from(body)).unwrap();
         }
-        Answer::Stream(pieces) => (pieces, false),
-        Answer::Hang(pieces) => (pieces, true),
+        Answer::Stream(pieces) => (pieces, Then::Ends),
+        Answer::Hang(pieces) => (pieces, Then::Hangs),
+        Answer::Ping(pieces) => (pieces, Then::Pings),
     };
     let state = (VecDeque::from(pieces), OnDrop(desk.closed));
     let body = stream::unfold(state, move |(mut pieces, guard)| async move {
-        match pieces.pop_front() {
+        match (pieces.pop_front(), then) {
             // A pause lets each piece travel in a packet of its own.
-            Some(piece) => {
+            (Some(piece), _) => {
                 tokio::task::yield_now().await;
                 Some((Ok::<_, io::Error>(piece), (pieces, guard)))
             }
-            None if hangs => std::future::pending().await,
-            None => {
+            (None, Then::Hangs) => std::future::pending().await,
+            (None, Then::Pings) => {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                Some((Ok(Bytes::from_static(PING)), (pieces, guard)))
+            }
+            (None, Then::Ends) => {
                 std::mem::forget(guard);
                 None
             }

@@ -170,7 +170,8 @@ async fn a_call_is_woken_by_the_edges_alone() {
         gates[0].leave.send(()).unwrap();
     }
     drop(gates);
-    let mut edge = async || tokio::time::timeout(Duration::from_secs(20), stream.recv()).await.expect("in time");
+    let mut edge =
+        async || tokio::time::timeout(Duration::from_secs(20), stream.recv()).await.expect("in time");
     assert_eq!(edge().await, Some(Edge::SpeechStarted { at_ms: 32 }));
     assert_eq!(edge().await, Some(Edge::SpeechEnded { at_ms: 128 }));
     drop(pool);

@@ -30,6 +30,8 @@ use crate::{Config, prompt};
 
 /// The longest silence inside an answer. The caller hears what was written before it meanwhile.
 const BETWEEN_EVENTS: Duration = Duration::from_secs(2);
+/// The longest stretch of an answer in which nothing comes but pings: they say that the vendor lives, and no words.
+const BETWEEN_WORDS: Duration = Duration::from_secs(4);
 const CONNECT: Duration = Duration::from_secs(2);
 /// Connections outlive the pauses of a call, so that no turn but a node's first pays for a handshake.
 const POOL_IDLE: Duration = Duration::from_secs(300);
@@ -115,6 +117,8 @@ impl LanguageModel for Anthropic {
 struct Answer {
     request: Option<reqwest::RequestBuilder>,
     first_byte_by: Instant,
+    /// By then something else than a ping must come.
+    words_by: Instant,
     body: Option<Response>,
     parser: sse::Parser,
     message: Message,
@@ -127,6 +131,7 @@ impl Answer {
         Self {
             request: Some(request),
             first_byte_by,
+            words_by: first_byte_by,
             body: None,
             parser: sse::Parser::default(),
             message: Message::default(),
@@ -148,6 +153,9 @@ impl Answer {
                 .parser
                 .push(&bytes)
                 .map_err(|sse::TooLong| failure::transient("the model's answer is not an event stream"))?;
+            if frames.iter().any(|frame| frame.event != "ping") {
+                self.words_by = clock::now() + BETWEEN_WORDS;
+            }
             for frame in frames {
                 self.ready.extend(self.message.handle(&frame).transpose());
             }
@@ -165,12 +173,14 @@ impl Answer {
             };
             let (response, bytes) = tokio::time::timeout_at(by, first).await.map_err(late)??;
             self.body = Some(response);
+            self.words_by = clock::now() + BETWEEN_WORDS;
             return Ok(bytes);
         }
         let Some(response) = &mut self.body else {
             return Err(failure::transient("the answer was never opened"));
         };
-        tokio::time::timeout(BETWEEN_EVENTS, chunk(response))
+        let by = self.words_by.min(clock::now() + BETWEEN_EVENTS);
+        tokio::time::timeout_at(by.into(), chunk(response))
             .await
             .map_err(|_| failure::transient("the model fell silent inside its answer"))?
     }
