@@ -73,6 +73,8 @@ pub struct TurnTaker {
     spoken: String,
     onset: Option<Instant>,
     ended: Option<(Instant, Duration)>,
+    /// The same for the speech before sound that began over a filler.
+    ended_before: Option<(Instant, Duration)>,
     /// How long the last speech was.
     speech_length: Duration,
     /// The overlap that is going on was decided: it waits for words, or took the floor.
@@ -136,6 +138,7 @@ impl TurnTaker {
             spoken: String::new(),
             onset: None,
             ended: None,
+            ended_before: None,
             speech_length: Duration::ZERO,
             overlap_decided: false,
             overlap_again: None,
@@ -185,28 +188,12 @@ impl TurnTaker {
                 };
                 self.sound_since.get_or_insert(at);
                 self.hold_until = Some((at + FIRST_WORD_MAX).min(held_since + HOLD_MAX));
-                self.ended = None;
+                let ended = self.ended.take();
+                self.ended_before = ended.filter(|_| self.agent == Agent::Filling);
                 self.overlap_decided = false;
                 self.overlap_again = None;
             }
-            Input::SpeechEnded { at, offset } => {
-                let onset = self.onset.take().unwrap_or(at);
-                self.speech_length = at.saturating_duration_since(onset);
-                self.ended = Some((at, offset));
-                self.quiet_at = Some(at);
-                if matches!(self.agent, Agent::Silent | Agent::Filling) {
-                    self.unanswered = Some(at);
-                }
-                if let Some(behind) = self.behind.as_mut().filter(|behind| !behind.patience.is_zero()) {
-                    behind.until = at + behind.patience;
-                }
-                self.words_over = false;
-                let held_since = self.held_since.unwrap_or(at);
-                self.hold_until = self.hold_until.map(|_| (at + LAST_WORD_MAX).min(held_since + HOLD_MAX));
-                if !self.is_covered(offset) {
-                    self.outputs.push_back(Output::Finalize);
-                }
-            }
+            Input::SpeechEnded { at, offset } => self.speech_ended(at, offset),
             Input::Sound(sound) => self.sounds(sound),
             Input::Transcript(transcript) => self.transcript(&transcript, now),
             Input::UtteranceEnd => self.words_over = !self.finals.is_empty(),
@@ -229,6 +216,31 @@ impl TurnTaker {
         self.decide(now);
         if self.onset.is_none() && self.ended.is_none() {
             self.sound_since = None;
+        }
+    }
+
+    fn speech_ended(&mut self, at: Instant, offset: Duration) {
+        let onset = self.onset.take().unwrap_or(at);
+        self.quiet_at = Some(at);
+        let strong = self.loudest[0] == Some(Strength::Strong);
+        if let Some(before) = self.ended_before.take().filter(|_| !strong) {
+            // Most likely our own filler coming back: the caller does not go on, and is not waited for anew.
+            self.ended = Some(before);
+            return;
+        }
+        self.speech_length = at.saturating_duration_since(onset);
+        self.ended = Some((at, offset));
+        if matches!(self.agent, Agent::Silent | Agent::Filling) {
+            self.unanswered = Some(at);
+        }
+        if let Some(behind) = self.behind.as_mut().filter(|behind| !behind.patience.is_zero()) {
+            behind.until = at + behind.patience;
+        }
+        self.words_over = false;
+        let held_since = self.held_since.unwrap_or(at);
+        self.hold_until = self.hold_until.map(|_| (at + LAST_WORD_MAX).min(held_since + HOLD_MAX));
+        if !self.is_covered(offset) {
+            self.outputs.push_back(Output::Finalize);
         }
     }
 
@@ -333,12 +345,17 @@ impl TurnTaker {
     pub fn unheard_since(&self) -> Option<Instant> {
         let waits = matches!(self.agent, Agent::Silent | Agent::Filling) && self.held.is_none();
         self.behind.filter(|_| waits)?;
-        let newest = self.newest_words.zip(self.audio_origin).map(|((_, end), origin)| origin + end);
+        let newest = self.newest_words.and_then(|(_, end)| self.said_at(end));
         let noise = |since: Instant| since + NOISE_BEHIND;
         match self.onset {
             Some(_) => self.unanswered.max(newest).map(noise),
             None => self.ended.map(|(at, _)| newest.map_or(at, |newest| at.min(noise(newest)))),
         }
+    }
+
+    /// When what ends there on the audio clock was said.
+    fn said_at(&self, end: Duration) -> Option<Instant> {
+        self.audio_origin.map(|origin| origin + end)
     }
 
     /// True while the caller has, or may have, the floor.

@@ -36,7 +36,7 @@ impl TurnTaker {
             // They were when they came first, whatever sounds now.
             return true;
         }
-        let said_at = self.audio_origin.map(|origin| origin + end);
+        let said_at = self.said_at(end);
         let before = |began: Option<Instant>| said_at.zip(began).is_some_and(|(said, began)| said < began);
         // Words that come long after their sound cannot be told by it.
         if self.behind.is_none() && self.loudness() == Strength::Distant {

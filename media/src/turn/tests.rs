@@ -66,6 +66,13 @@ fn text_of(outputs: &[Output]) -> Option<&str> {
     })
 }
 
+fn end_of_speech(outputs: &[Output]) -> Option<Instant> {
+    outputs.iter().find_map(|output| match output {
+        Output::EndOfTurn(turn) => Some(turn.end_of_speech),
+        _ => None,
+    })
+}
+
 const LOST: Input = Input::TranscriberLost { patience: Duration::from_secs(8) };
 
 #[test]
@@ -109,6 +116,26 @@ fn a_filler_over_words_that_come_late_takes_none_of_them_away() {
     assert_eq!(rig.taker.wake_at(), None, "nobody is asked again while it is said");
     let answer = rig.words(1500, "Yes.", 500);
     assert_eq!(text_of(&answer), Some("Yes."), "a backchannel, if it were said over us");
+}
+
+#[test]
+fn our_own_filler_that_comes_back_does_not_put_the_end_of_a_turn_off() {
+    let over_a_filler = |sound| {
+        let mut rig = Rig::new();
+        rig.started(80, 0);
+        rig.at(500, LOST);
+        rig.ended(1100, 1000);
+        rig.at(1850, Input::Agent(Agent::Filling));
+        rig.at(2000, Input::Sound(sound));
+        rig.started(2080, 2000);
+        rig.words(2500, "Hello.", 1000);
+        rig.at(2600, Input::Agent(Agent::Silent));
+        rig.ended(2700, 2600)
+    };
+    assert_eq!(text_of(&over_a_filler(Sound::Echo)), Some("Hello."));
+    assert_eq!(text_of(&over_a_filler(Sound::Voice(Strength::Distant))), Some("Hello."));
+    let goes_on = over_a_filler(Sound::Voice(Strength::Strong));
+    assert_eq!(goes_on, vec![Output::Finalize], "the caller goes on");
 }
 
 #[test]
@@ -362,7 +389,9 @@ fn the_gap_between_words_ends_a_turn_that_noise_holds_open() {
     let mut rig = Rig::new();
     rig.started(80, 0);
     rig.words(1500, "hello there", 1400);
-    assert_eq!(text_of(&rig.at(2600, Input::UtteranceEnd)), Some("hello there"));
+    let ends = rig.at(2600, Input::UtteranceEnd);
+    assert_eq!(text_of(&ends), Some("hello there"));
+    assert_eq!(end_of_speech(&ends), Some(rig.t + ms(1400)), "not when that was known");
     assert_eq!(rig.at(3000, Input::Agent(Agent::Audible)), vec![], "the noise does not take the floor");
     assert_eq!(rig.at(9000, Input::Tick), vec![]);
 }
@@ -655,7 +684,9 @@ fn words_whose_end_is_never_told_are_answered_in_spite_of_noise() {
     );
     assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(3500)));
     assert_eq!(rig.at(3499, Input::Tick), vec![]);
-    assert_eq!(text_of(&rig.at(3500, Input::Tick)), Some("how much is parking"));
+    let ends = rig.at(3500, Input::Tick);
+    assert_eq!(text_of(&ends), Some("how much is parking"));
+    assert_eq!(end_of_speech(&ends), Some(rig.t + ms(900)));
     assert_eq!(text_of(&rig.words(3600, "how much is parking", 900)), None, "it is not said again");
 }
 
