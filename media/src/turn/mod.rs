@@ -71,6 +71,8 @@ pub struct TurnTaker {
     agent: Agent,
     /// What the caller hears or has just heard us say.
     spoken: String,
+    /// When the audio that was handed on so far ends.
+    said_until: Option<Instant>,
     onset: Option<Instant>,
     ended: Option<(Instant, Duration)>,
     /// The same for the speech before sound that began over a filler.
@@ -112,6 +114,8 @@ pub struct TurnTaker {
     sound_since: Option<Instant>,
     /// The onset of the last stretch of speech.
     spoke_at: Option<Instant>,
+    /// We were silent then, in the middle of an utterance or not.
+    began_in_gap: bool,
     /// Its end.
     quiet_at: Option<Instant>,
     /// When the agent became audible: an overlap begins no earlier.
@@ -136,6 +140,7 @@ impl TurnTaker {
             config,
             agent: Agent::Silent,
             spoken: String::new(),
+            said_until: None,
             onset: None,
             ended: None,
             ended_before: None,
@@ -160,6 +165,7 @@ impl TurnTaker {
             loudest: [None; 2],
             sound_since: None,
             spoke_at: None,
+            began_in_gap: false,
             quiet_at: None,
             audible_at: None,
             inaudible_at: None,
@@ -173,12 +179,13 @@ impl TurnTaker {
 
     /// Takes an input. Drain [`TurnTaker::poll`] before the next.
     pub fn handle(&mut self, input: Input, now: Instant) {
-        self.behind.take_if(|behind| behind.patience.is_zero() && behind.until < now);
+        self.behind.take_if(|behind| behind.patience.is_zero() && behind.until <= now);
         match input {
             Input::SpeechStarted { at, offset } => {
                 self.audio_origin = at.checked_sub(offset);
                 self.onset = Some(at);
                 self.spoke_at = Some(at);
+                self.began_in_gap = self.is_gap(at);
                 let before = self.loudest[0]
                     .filter(|_| self.quiet_at.is_some_and(|quiet| at < quiet + LATE_WORDS_MAX));
                 self.loudest = [Some(self.sound.strength()), before];
@@ -290,6 +297,11 @@ impl TurnTaker {
         text.clone_into(&mut self.spoken);
     }
 
+    /// Up to when the caller hears it, as far as its audio has come.
+    pub fn said_until(&mut self, end: Option<Instant>) {
+        self.said_until = end;
+    }
+
     /// The next decision.
     pub fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front()
@@ -308,7 +320,10 @@ impl TurnTaker {
                     Some(_) => self.gap_ends_at().or_else(|| self.stale_words().map(|(at, _)| at)),
                     None => self.ended.map(|(at, offset)| self.end_of_turn_at(at, offset)),
                 };
-                self.held.map_or_else(turn, |held| Some(self.give_back_at(held)))
+                let at = self.held.map_or_else(turn, |held| Some(self.give_back_at(held)))?;
+                // What waits for a transcriber may be due as soon as that one is not behind any more.
+                let caught_up = self.behind.filter(|behind| behind.patience.is_zero());
+                Some(caught_up.map_or(at, |behind| behind.until.min(at)))
             }
         }
     }

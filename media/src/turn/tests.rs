@@ -691,6 +691,56 @@ fn words_whose_end_is_never_told_are_answered_in_spite_of_noise() {
 }
 
 #[test]
+fn a_word_in_a_gap_of_our_voice_is_not_said_in_passing() {
+    let said_over = |until| {
+        let mut rig = Rig::new();
+        rig.at(0, Input::Agent(Agent::Audible));
+        rig.taker.said_until(Some(rig.t + ms(until)));
+        rig.at(900, Input::Sound(Sound::Voice(Strength::Weak)));
+        rig.started(1080, 1000);
+        rig.ended(1400, 1300);
+        rig.words(1500, "parking", 1300)
+    };
+    assert_eq!(said_over(1200), vec![]);
+    assert_eq!(said_over(900), vec![], "it is heard a moment late");
+    assert!(said_over(600).contains(&Output::BargeInConfirmed), "the synthesizer is stuck");
+}
+
+#[test]
+fn words_that_go_on_are_the_callers_however_soft_they_become() {
+    let interim = |text: &str, end| {
+        let (is_final, utterance_over) = (false, false);
+        Input::Transcript(Transcript { text: text.into(), is_final, utterance_over, end: ms(end) })
+    };
+    let mut rig = Rig::new();
+    rig.at(0, Input::Agent(Agent::Thinking));
+    rig.at(10, LOST);
+    rig.at(900, Input::Sound(Sound::Voice(Strength::Distant)));
+    rig.started(1080, 1000);
+    assert_eq!(
+        rig.at(1300, interim("uh", 1200)),
+        vec![Output::TurnContinues],
+        "late words are not judged by sound"
+    );
+    rig.at(1310, Input::TranscriberCaughtUp);
+    rig.ended(1500, 1400);
+    rig.at(2200, interim("uh huh", 1400));
+    let (text, end) = ("uh huh".to_owned(), ms(1400));
+    assert_eq!(text_of(&rig.at(2300, Input::VendorEndOfTurn { text, end })), Some("uh huh"));
+}
+
+#[test]
+fn what_is_due_once_a_transcriber_is_not_behind_wakes_us_then() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.at(500, LOST);
+    rig.words(1000, "hello there", 700);
+    rig.at(4000, Input::TranscriberCaughtUp);
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(4700)));
+    assert_eq!(text_of(&rig.at(4700, Input::Tick)), Some("hello there"));
+}
+
+#[test]
 fn a_likely_end_of_what_is_not_for_us_begins_nothing() {
     let mut rig = Rig::new();
     rig.at(0, Input::Sound(Sound::Voice(Strength::Distant)));

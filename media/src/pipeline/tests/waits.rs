@@ -440,3 +440,16 @@ fn a_caller_whose_end_is_known_late_does_not_wait_in_silence_once_more() {
         "3 s after the last word, and not 0.8 s after it is known to be that"
     );
 }
+
+#[test]
+fn a_goodbye_that_stalls_hangs_nobody_up() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Phrase(0, Purpose::Apology, phrase("Sorry.")));
+    rig.caller_says(0, 1000, "Goodbye.");
+    rig.segment(1500, 1, "Goodbye.");
+    let then = Some(Then::HangUp(EndReason::AgentHangup));
+    rig.at(1600, Input::ReplyDone { epoch: 1, then });
+    rig.until(9000);
+    assert_eq!(heard_lines(&rig), ["Sorry."]);
+    assert!(!rig.take_outputs().iter().any(|output| matches!(output, Output::HangUp { .. })));
+}
