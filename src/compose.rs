@@ -358,6 +358,9 @@ impl Composer {
             api_url: exotel_url,
         });
         config.calls_max = self.config.calls_max;
+        let limited = self.config.vendors.iter();
+        config.vendor_calls_max =
+            limited.filter_map(|(name, vendor)| Some((*name, vendor.calls_max?))).collect();
         let media = MediaServiceClient::new(self.hop(Role::TelephonyGw, Role::Media)?)
             .max_decoding_message_size(mesh::serve::STREAM_MESSAGE_MAX_BYTES);
         let routing = RoutingServiceClient::new(self.hop(Role::TelephonyGw, Role::Tenancy)?);

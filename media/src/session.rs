@@ -29,7 +29,7 @@ use crate::{
     meter::Meter,
     pipeline::{self, AUDIO_GAP, Input, Output, Phrase, Pipeline, Purpose, Then},
     stt, tts, turn, vad,
-    vad::{Edge, Edges, Reading, VadStream},
+    vad::{Edge, Edges, VadStream},
     voices::Voices,
 };
 
@@ -96,7 +96,6 @@ pub struct Session {
     listening: Listening,
     voices: Voices,
     vad: VadStream,
-    edges: Edges,
     conversation: Conversation,
     phrases: mpsc::Receiver<PhraseResult>,
     responses: mpsc::Sender<Result<StreamCallResponse, Status>>,
@@ -126,7 +125,7 @@ impl Session {
         epoch: i64,
         responses: mpsc::Sender<Result<StreamCallResponse, Status>>,
     ) -> Result<Self, vad::Error> {
-        let vad = media.vad.open()?;
+        let vad = media.vad.open(Edges::new(media.config.vad.edges))?;
         let voices: Vec<_> = speakers.iter().map(|speaker| speaker.voice(media, &call, format)).collect();
         let mut heard: Vec<_> =
             speakers.iter().map(|speaker| speaker.listening(media, &call, format)).collect();
@@ -162,7 +161,6 @@ impl Session {
             listening: Listening::open(media.stt.clone(), heard, heard_instead),
             voices: Voices::open(media.tts.clone(), voices, voices_instead),
             vad,
-            edges: Edges::new(media.config.vad.edges),
             conversation,
             phrases,
             responses,
@@ -193,7 +191,7 @@ impl Session {
             let wake = self.core.wake_at().unwrap_or_else(|| clock::now() + NEVER);
             let input = tokio::select! {
                 request = requests.message() => self.request(request),
-                Some(reading) = self.vad.recv() => self.edge(&reading),
+                Some(edge) = self.vad.recv() => Some(self.edge(edge)),
                 Some(event) = self.listening.recv() => Some(stt_input(event)),
                 event = self.voices.recv() => Some(tts_input(event)),
                 Some(response) = self.conversation.responses.recv() => dialogue_input(response),
@@ -314,13 +312,12 @@ impl Session {
         Bytes::from(vec![self.format.silence(); bytes])
     }
 
-    fn edge(&mut self, reading: &Reading) -> Option<Input> {
-        let edge = self.edges.handle(reading.probability, reading.end_ms())?;
+    fn edge(&mut self, edge: Edge) -> Input {
         self.transcribe();
         let speaks = matches!(edge, Edge::SpeechStarted { .. });
         // A queue without room is another trouble, and told.
         let _ = self.listening.try_send(stt::Command::Speaking(speaks));
-        Some(Input::Speech(edge))
+        Input::Speech(edge)
     }
 
     /// Does what the core wants, in its order.

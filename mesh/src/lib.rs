@@ -9,6 +9,7 @@ pub mod error;
 pub mod hop;
 pub mod inactive;
 pub mod layers;
+pub mod lease;
 pub mod pii;
 pub mod serve;
 pub mod tls;

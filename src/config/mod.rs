@@ -23,6 +23,8 @@ pub struct Vendor {
     pub api_key: Option<Pii<String>>,
     /// Its origin.
     pub base_url: Option<Url>,
+    /// Concurrent calls of this node that may use it; absent: as many as there are.
+    pub calls_max: Option<usize>,
 }
 
 /// Where tokens come from.
@@ -152,15 +154,17 @@ pub struct KnownVendor {
     pub origin: &'static str,
     /// No agent can do without it; the others are needed only by agents that name them.
     pub needed: bool,
+    /// Calls use it while they last, so their number at once can be limited.
+    pub is_of_calls: bool,
 }
 
 /// The vendors of the design, in its order.
 pub const VENDORS: [KnownVendor; 5] = [
-    KnownVendor { name: "deepgram", origin: "wss://api.deepgram.com", needed: true },
-    KnownVendor { name: "anthropic", origin: "https://api.anthropic.com", needed: true },
-    KnownVendor { name: "cartesia", origin: "wss://api.cartesia.ai", needed: true },
-    KnownVendor { name: "sarvam", origin: "wss://api.sarvam.ai", needed: false },
-    KnownVendor { name: "voyage", origin: "https://api.voyageai.com", needed: true },
+    KnownVendor { name: "deepgram", origin: "wss://api.deepgram.com", needed: true, is_of_calls: true },
+    KnownVendor { name: "anthropic", origin: "https://api.anthropic.com", needed: true, is_of_calls: true },
+    KnownVendor { name: "cartesia", origin: "wss://api.cartesia.ai", needed: true, is_of_calls: true },
+    KnownVendor { name: "sarvam", origin: "wss://api.sarvam.ai", needed: false, is_of_calls: true },
+    KnownVendor { name: "voyage", origin: "https://api.voyageai.com", needed: true, is_of_calls: false },
 ];
 
 /// A vendor by its name.
@@ -187,10 +191,15 @@ impl Config {
             .collect();
         let vendors = VENDORS
             .into_iter()
-            .map(|KnownVendor { name, .. }| {
+            .map(|KnownVendor { name, is_of_calls, .. }| {
                 let vendor = Vendor {
                     api_key: reader.secret(&format!("{name}.api_key")),
                     base_url: reader.origin(&format!("{name}.base_url")),
+                    calls_max: if is_of_calls {
+                        reader.optional_within(&format!("{name}.calls_max"), 1..=1000).map(|max| max as usize)
+                    } else {
+                        None
+                    },
                 };
                 (name, vendor)
             })

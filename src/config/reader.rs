@@ -150,7 +150,16 @@ impl Reader {
 
     /// A whole number with a default, within a range.
     pub fn within(&mut self, key: &str, range: RangeInclusive<u32>) -> u32 {
-        let number: u32 = self.required(key);
+        let number = self.required(key);
+        self.check_within(key, number, range)
+    }
+
+    /// A whole number within a range that may be absent.
+    pub fn optional_within(&mut self, key: &str, range: RangeInclusive<u32>) -> Option<u32> {
+        self.optional(key).map(|number| self.check_within(key, number, range))
+    }
+
+    fn check_within(&mut self, key: &str, number: u32, range: RangeInclusive<u32>) -> u32 {
         if !range.contains(&number) {
             let source = self.source(key);
             self.wrong(find(key), &number.to_string(), &source);

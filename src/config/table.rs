@@ -42,6 +42,7 @@ const fn secret(key: &'static str, env: &'static str, about: &'static str) -> Se
 
 const ADDR: &str = "an address and port such as 127.0.0.1:8080; port 0 takes a free one";
 const URL: &str = "a URL with a scheme and a host";
+const CALLS_MAX: &str = "a whole number from 1 to 1000";
 const TEXT: &str = "a non-empty text";
 const PATH: &str = "a path";
 const FILE: &str = "the path of a readable file";
@@ -85,13 +86,7 @@ pub const SETTINGS: &[Setting] = &[
         "1 to 40 of letters, digits and -",
         "this node's name in media URLs",
     ),
-    setting(
-        "calls_max",
-        "TRUNKLINE_CALLS_MAX",
-        Some("500"),
-        "a whole number from 1 to 1000",
-        "concurrent calls of this node",
-    ),
+    setting("calls_max", "TRUNKLINE_CALLS_MAX", Some("500"), CALLS_MAX, "concurrent calls of this node"),
     setting(
         "call_duration_max_s",
         "TRUNKLINE_CALL_DURATION_MAX_S",
@@ -163,6 +158,13 @@ pub const SETTINGS: &[Setting] = &[
         "Deepgram's origin; default: wss://api.deepgram.com",
     ),
     setting("deepgram.model", "DEEPGRAM_MODEL", Some("nova-3"), TEXT, "Deepgram's model"),
+    setting(
+        "deepgram.calls_max",
+        "DEEPGRAM_CALLS_MAX",
+        None,
+        CALLS_MAX,
+        "concurrent calls of this node that listen with it; one more is answered busy; absent: no limit",
+    ),
     secret("anthropic.api_key", "ANTHROPIC_API_KEY", "Anthropic's key"),
     setting(
         "anthropic.base_url",
@@ -193,6 +195,13 @@ pub const SETTINGS: &[Setting] = &[
         "a whole number from 1 to 4096",
         "the most tokens of one reply, whatever the agent says",
     ),
+    setting(
+        "anthropic.calls_max",
+        "ANTHROPIC_CALLS_MAX",
+        None,
+        CALLS_MAX,
+        "concurrent calls of this node that think with it; one more is answered busy; absent: no limit",
+    ),
     secret("cartesia.api_key", "CARTESIA_API_KEY", "Cartesia's key"),
     setting(
         "cartesia.base_url",
@@ -201,8 +210,22 @@ pub const SETTINGS: &[Setting] = &[
         URL,
         "Cartesia's origin; default: wss://api.cartesia.ai",
     ),
+    setting(
+        "cartesia.calls_max",
+        "CARTESIA_CALLS_MAX",
+        None,
+        CALLS_MAX,
+        "concurrent calls of this node that it speaks in; one more is answered busy; absent: no limit",
+    ),
     secret("sarvam.api_key", "SARVAM_API_KEY", "Sarvam's key; needed by agents that speak or listen with it"),
     setting("sarvam.base_url", "SARVAM_BASE_URL", None, URL, "Sarvam's origin; default: wss://api.sarvam.ai"),
+    setting(
+        "sarvam.calls_max",
+        "SARVAM_CALLS_MAX",
+        None,
+        CALLS_MAX,
+        "concurrent calls of this node that it listens or speaks in; one more is answered busy; absent: no limit",
+    ),
     secret("voyage.api_key", "VOYAGE_API_KEY", "Voyage's key"),
     setting("voyage.base_url", "VOYAGE_BASE_URL", None, URL, "Voyage's origin; default: by the key's prefix"),
     setting(

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use mesh::{Pii, clock, error::reason_of};
+use mesh::{Pii, clock, error::reason_of, lease::Exhausted};
 use proto::{
     tenancy::v1::ResolveNumberResponse,
     types::v1::{
@@ -47,6 +47,8 @@ pub enum NotAdmitted {
     Draining,
     /// The node has as many calls as it may.
     Full,
+    /// As many calls use one of its vendors as may.
+    VendorFull(Exhausted),
     /// Nobody owns the number.
     UnknownNumber,
     /// The tenancy role does not answer.
@@ -61,6 +63,10 @@ impl NotAdmitted {
             Self::Incomplete => "incomplete",
             Self::Draining => "draining",
             Self::Full => "full",
+            Self::VendorFull(Exhausted(vendor)) => {
+                tracing::warn!(vendor, "a call is refused: as many use this vendor as may");
+                "vendor_full"
+            }
             Self::UnknownNumber => "unknown_number",
             Self::TenancyAway(status) => {
                 tracing::error!(code = ?status.code(), error = status.message(), "number not resolved");
@@ -101,7 +107,8 @@ pub async fn announce(shared: &Shared, arrival: &Arrival) -> Result<Step, NotAdm
         from_number: arrival.from.expose().clone(),
         to_number: arrival.to.expose().clone(),
     });
-    admit(shared, arrival, context)
+    let vendors = shared.vendors(&context.agent, context.agent_version).await;
+    admit(shared, arrival, context, &vendors)
 }
 
 async fn resolve(shared: &Shared, arrival: &Arrival) -> Result<ResolveNumberResponse, NotAdmitted> {
@@ -115,7 +122,12 @@ async fn resolve(shared: &Shared, arrival: &Arrival) -> Result<ResolveNumberResp
     })
 }
 
-fn admit(shared: &Shared, arrival: &Arrival, context: Arc<CallContext>) -> Result<Step, NotAdmitted> {
+fn admit(
+    shared: &Shared,
+    arrival: &Arrival,
+    context: Arc<CallContext>,
+    vendors: &[String],
+) -> Result<Step, NotAdmitted> {
     let token = new_token();
     let call_id = context.call_id.clone();
     let announced = Announced {
@@ -131,8 +143,9 @@ fn admit(shared: &Shared, arrival: &Arrival, context: Arc<CallContext>) -> Resul
     if shared.drain.is_draining() {
         return Err(NotAdmitted::Draining);
     }
+    let lease = shared.leases.take(vendors).map_err(NotAdmitted::VendorFull)?;
     table
-        .admit(announced, token.clone(), Held::new(&shared.drain), clock::now())
+        .admit(announced, token.clone(), Held::new(&shared.drain, lease), clock::now())
         .map_err(|_| NotAdmitted::Full)?;
     let in_progress = table.in_progress();
     drop(table);

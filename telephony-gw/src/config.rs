@@ -1,6 +1,6 @@
 //! What the gateway must know before it serves, and its limits.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use mesh::Pii;
 use url::Url;
@@ -20,6 +20,8 @@ pub struct Config {
     pub exotel: Option<ExotelAccount>,
     /// Most calls at once, admitted ones that have not connected yet included.
     pub calls_max: usize,
+    /// Most calls at once that use a vendor; one that is not named here has no limit.
+    pub vendor_calls_max: BTreeMap<&'static str, usize>,
     /// Most media sockets at once between their upgrade and their `start`.
     pub handshakes_max: usize,
     /// How long an admitted call may take to connect.
@@ -41,6 +43,7 @@ impl Config {
             twilio,
             exotel: None,
             calls_max: 1_000,
+            vendor_calls_max: BTreeMap::new(),
             handshakes_max: 256,
             admission_timeout: Duration::from_secs(60),
             start_timeout: Duration::from_secs(5),

@@ -6,7 +6,7 @@ use mesh::{Pii, ServiceError, clock, error::reason_of};
 use prost::Message;
 use proto::{
     telephony::v1::CreateCallRequest,
-    tenancy::v1::{GetAgentRequest, ResolveNumberResponse},
+    tenancy::v1::ResolveNumberResponse,
     types::v1::{CallContext, Carrier, DialState, Direction, EndReason, ErrorReason},
 };
 use sha2::{Digest, Sha256};
@@ -24,9 +24,6 @@ use crate::{
     twilio,
     webhooks::{base_url, step_document},
 };
-
-/// How long the tenancy role may take to answer.
-const AGENT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What a carrier is asked to place.
 struct Placing {
@@ -104,7 +101,7 @@ async fn attempt(shared: &Shared, request: CreateCallRequest) -> Result<String, 
     let account_sid = configured(shared, carrier)?;
     let (agent, agent_version) = match request.agent.as_str() {
         "" => (owner.agent, owner.agent_version),
-        named => (named.to_owned(), live_version(shared, named).await?),
+        named => (named.to_owned(), shared.directory.agent(named, 0).await.map_err(away)?.version),
     };
     let context = Arc::new(CallContext {
         call_id: uuid::Uuid::now_v7().to_string(),
@@ -117,7 +114,8 @@ async fn attempt(shared: &Shared, request: CreateCallRequest) -> Result<String, 
         to_number: request.to_number,
     });
     let placing = Placing { token: new_token(), context };
-    admit(shared, &placing, account_sid)?;
+    let vendors = shared.vendors(&placing.context.agent, placing.context.agent_version).await;
+    admit(shared, &placing, account_sid, &vendors)?;
     let call_id = placing.context.call_id.clone();
     placing.ask(shared).await?;
     Ok(call_id)
@@ -139,18 +137,6 @@ async fn owner(
     }
     let digits = request.from_number.trim_start_matches('+');
     Err(ServiceError::not_found(&format!("{}/phoneNumbers/{digits}", request.parent)).into())
-}
-
-async fn live_version(shared: &Shared, agent: &str) -> Result<i32, Status> {
-    let mut request = tonic::Request::new(GetAgentRequest { name: agent.to_owned(), ..Default::default() });
-    request.set_timeout(AGENT_TIMEOUT);
-    let mut agents = shared.agents.clone();
-    let asked = tokio::time::timeout(AGENT_TIMEOUT, agents.get_agent(request)).await;
-    let answer = asked.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")));
-    let found = answer.map_err(away)?.into_inner().agent;
-    found
-        .map(|agent| agent.version)
-        .ok_or_else(|| ServiceError::internal(&"an answer without an agent").into())
 }
 
 /// What the tenancy role answers about a resource is the answer; that it does not answer is a fault of ours.
@@ -195,7 +181,12 @@ fn configured(shared: &Shared, carrier: Carrier) -> Result<String, ServiceError>
     Err(error.with("carrier", name).with("setting", setting))
 }
 
-fn admit(shared: &Shared, placing: &Placing, account_sid: String) -> Result<(), ServiceError> {
+fn admit(
+    shared: &Shared,
+    placing: &Placing,
+    account_sid: String,
+    vendors: &[String],
+) -> Result<(), ServiceError> {
     if shared.drain.is_draining() {
         return Err(ServiceError::new(ErrorReason::Draining, "the node finishes its calls; ask another one"));
     }
@@ -203,7 +194,12 @@ fn admit(shared: &Shared, placing: &Placing, account_sid: String) -> Result<(), 
     let announced =
         Announced { context: Arc::clone(context), call_sid: String::new(), account_sid: Some(account_sid) };
     let mut table = shared.table();
-    table.place(announced, placing.token.clone(), Held::new(&shared.drain), clock::now()).map_err(|_| {
+    let lease = shared.leases.take(vendors).map_err(|exhausted| {
+        let why = format!("{exhausted}; try again later");
+        ServiceError::new(ErrorReason::ConcurrencyLimit, why).with("vendor", exhausted.0)
+    })?;
+    let held = Held::new(&shared.drain, lease);
+    table.place(announced, placing.token.clone(), held, clock::now()).map_err(|_| {
         ServiceError::new(
             ErrorReason::ConcurrencyLimit,
             "the node has as many calls as it may; try again later",

@@ -5,10 +5,16 @@ use std::{
     time::Duration,
 };
 
-use mesh::{Drain, Hop, Routes, clock, drain::InFlight};
+use mesh::{
+    Directory, Drain, Hop, Routes, clock,
+    drain::InFlight,
+    lease::{Lease, Leases},
+};
 use proto::{
     media::v1::media_service_client::MediaServiceClient,
-    tenancy::v1::{agent_service_client::AgentServiceClient, routing_service_client::RoutingServiceClient},
+    tenancy::v1::{
+        Agent, agent_service_client::AgentServiceClient, routing_service_client::RoutingServiceClient,
+    },
     to_wire,
     types::v1::{CallContext, CallEnded, CallEvent, Carrier, EndReason, call_event},
 };
@@ -29,6 +35,9 @@ const NOTES_MAX: usize = 8;
 /// How often expired admissions are looked for.
 const PURGE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Every agent thinks with it.
+const LLM_VENDOR: &str = "anthropic";
+
 /// What is held for a call in progress.
 pub struct Held {
     /// To the call's session, once it has one.
@@ -37,12 +46,14 @@ pub struct Held {
     pub inbox: Option<mpsc::Receiver<Note>>,
     /// Keeps a draining node alive.
     pub in_flight: Arc<InFlight>,
+    /// Of the vendors that the call uses.
+    _lease: Lease,
 }
 
 impl Held {
-    pub fn new(drain: &Drain) -> Self {
+    pub fn new(drain: &Drain, lease: Lease) -> Self {
         let (notes, inbox) = mpsc::channel(NOTES_MAX);
-        Self { notes, inbox: Some(inbox), in_flight: Arc::new(drain.in_flight()) }
+        Self { notes, inbox: Some(inbox), in_flight: Arc::new(drain.in_flight()), _lease: lease }
     }
 }
 
@@ -53,8 +64,10 @@ pub struct Shared {
     pub routes: Routes,
     pub drain: Drain,
     pub watchers: Watchers,
-    /// The agents' live versions, for calls that we place.
-    pub agents: AgentServiceClient<Hop>,
+    /// The agents' versions.
+    pub directory: Directory,
+    /// Of vendors with a limit.
+    pub leases: Leases,
     /// Where Twilio is asked to do something with a call.
     pub twilio: Option<twilio::rest::Calls>,
     /// Where Exotel is asked to place one.
@@ -76,7 +89,8 @@ impl Shared {
             twilio: config.twilio.as_ref().map(twilio::rest::Calls::new).transpose()?,
             exotel: config.exotel.as_ref().map(exotel::rest::Calls::new).transpose()?.flatten(),
             requests: Mutex::default(),
-            agents,
+            directory: Directory::new(routing.clone(), agents),
+            leases: Leases::new(config.vendor_calls_max.clone()),
             table: Mutex::new(Table::new(config.calls_max, config.admission_timeout)),
             handshakes: Arc::new(Semaphore::new(config.handshakes_max)),
             watchers: Watchers::default(),
@@ -87,6 +101,21 @@ impl Shared {
         });
         tokio::spawn(purge(Arc::downgrade(&shared)));
         Ok(shared)
+    }
+
+    /// The vendors that calls of an agent's version use while none of them fails, as far as that matters for a limit. An agent
+    /// that cannot be asked for is admitted: media may know it, and a vendor over its limit says so itself.
+    pub async fn vendors(&self, agent: &str, version: i32) -> Vec<String> {
+        if self.leases.is_empty() {
+            return Vec::new();
+        }
+        match self.directory.agent(agent, version).await {
+            Ok(agent) => vendors_of(&agent),
+            Err(status) => {
+                tracing::warn!(agent, code = ?status.code(), "a call takes no leases: its agent is not known");
+                Vec::new()
+            }
+        }
     }
 
     /// The calls of this node. Never held across an await.
@@ -177,6 +206,15 @@ impl Shared {
             tokio::spawn(dialling::find_out(Arc::clone(self), call_id));
         }
     }
+}
+
+fn vendors_of(agent: &Agent) -> Vec<String> {
+    let languages = agent.languages.iter();
+    let listening = languages.clone().filter_map(|language| language.listening.as_ref());
+    let voices = languages.filter_map(|language| language.voice.as_ref());
+    let listening = listening.chain(&agent.listening).map(|listening| listening.vendor.clone());
+    let voices = voices.chain(&agent.voice).map(|voice| voice.vendor.clone());
+    listening.chain(voices).chain([LLM_VENDOR.to_owned()]).collect()
 }
 
 async fn purge(shared: Weak<Shared>) {

@@ -43,7 +43,12 @@ pub async fn voice(
     let document = match announced {
         Ok(step) | Err(NotAdmitted::Repeated(step)) => step_document(&shared, &step),
         Err(NotAdmitted::Incomplete | NotAdmitted::UnknownNumber) => twiml::reject(),
-        Err(NotAdmitted::Draining | NotAdmitted::Full | NotAdmitted::TenancyAway(_)) => twiml::busy(),
+        Err(
+            NotAdmitted::Draining
+            | NotAdmitted::Full
+            | NotAdmitted::VendorFull(_)
+            | NotAdmitted::TenancyAway(_),
+        ) => twiml::busy(),
     };
     WebhookAnswered { route: "voice", result, call_sid: &form.call_sid }.emit();
     Ok(xml(document))

@@ -95,6 +95,7 @@ def at_once(platform, number, idle_cores):
         "cpu_percent": 100 * cpu / seconds,
         "memory_mib": (peak.most - memory) / number,
         "share_ms": [row["own"] / 1000 for row in rows],
+        "parts": rows,
         "turns": number * len(turn_latency.LINES),
         "without": without,
         "late_ms": late,

@@ -64,9 +64,8 @@ class Call:
     """What the vendors logged of one call, and what was logged without a call's name."""
 
     def __init__(self, events, call_id, vendors):
-        self.vendors = vendors
+        self.vendors, self.embedding_us = vendors, {}
         self.events = [event for event in events if event.get("call") == call_id or event["vendor"] == "sarvam"]
-        self.embeddings = list(embeddings(events))
         self.requests = [event for event in self.events if event["vendor"] == "anthropic" and event["name"] == "request"]
         self.ends = {event["request"]: event for event in self.events if event["vendor"] == "anthropic"
                      and event["name"] in ("done", "cancelled", "failed")}
@@ -102,7 +101,7 @@ class Call:
         over = max(detected + wait, final["at_us"])
         ends = [self.ends[request["request"]]["at_us"] for request in rounds[:-1]]
         gaps = [(before, request["at_us"]) for before, request in zip(ends, rounds[1:])]
-        embedding = sum(self.embedding(*gap) for gap in gaps)
+        embedding = sum(self.embedding_us.get(gap, 0) for gap in gaps)
         return {
             "whole": media - end,
             "detector": detected - end,
@@ -155,10 +154,12 @@ class Call:
                 return at_us
         return None
 
-    def embedding(self, since, until):
-        """The vendor does not know the call: of those that lie within, the shortest."""
-        within = [done - asked for asked, done in self.embeddings if since <= asked and done <= until]
-        return min(within, default=0)
+    def gaps(self):
+        """From the end of a round that called a tool to the next request, for every such round."""
+        for before, request in zip(self.requests, self.requests[1:]):
+            end = self.ends.get(before["request"])
+            if end and end.get("stop_reason") == "tool_use":
+                yield end["at_us"], request["at_us"]
 
     def detected(self, since, until):
         """The end of speech as the platform's detector found it."""
@@ -178,6 +179,20 @@ def embeddings(events):
             yield asked.pop(event["connection"]), event["at_us"]
 
 
+def assign_embeddings(calls, events):
+    """The embedding that lies in each gap. The vendor does not know the call, so each goes to one gap that holds it, those
+    that fit closest first. Whichever goes where, the time left to us is the same in sum."""
+    asked = list(embeddings(events))
+    fits = sorted((until - since - (done - start), index, call, (since, until), done - start)
+                  for call, of_call in enumerate(calls) for since, until in of_call.gaps()
+                  for index, (start, done) in enumerate(asked) if since <= start and done <= until)
+    taken = set()
+    for _, index, call, gap, duration in fits:
+        if index not in taken and gap not in calls[call].embedding_us:
+            taken.add(index)
+            calls[call].embedding_us[gap] = duration
+
+
 def measure(platform, title, calls, at_once):
     """Places the calls and prints where the time of their turns went."""
     rig.say(f"{title}: {calls * len(LINES)} turns")
@@ -189,9 +204,10 @@ def measure(platform, title, calls, at_once):
 def taken_apart(reports, platform):
     """A row for each turn of these calls, and how many have none for which reason."""
     events, rows, without = platform.events(), [], {}
-    for report in reports:
-        call_id = rig.call_id(report)
-        call = Call(events, call_id, platform.vendors)
+    ids = [rig.call_id(report) for report in reports]
+    calls = [Call(events, call_id, platform.vendors) for call_id in ids]
+    assign_embeddings(calls, events)
+    for report, call_id, call in zip(reports, ids, calls):
         turns = [call.turn(turn) for turn in report["turns"]]
         for turn, row in zip(report["turns"], turns + ["not spoken"] * (len(LINES) - len(turns))):
             if isinstance(row, str):

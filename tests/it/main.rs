@@ -16,6 +16,7 @@ mod integrators;
 mod keys;
 mod kills;
 mod language;
+mod leases;
 mod media_socket;
 mod outages;
 mod outbound;
@@ -55,6 +56,7 @@ fn main() {
         answered_call::trials(),
         sarvam::trials(),
         language::trials(),
+        leases::trials(),
         drain::trials(),
         commands::trials(),
         integrators::trials(),

@@ -18,6 +18,7 @@ use rehearsal::{
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
+use trunkline::Config;
 
 use crate::{
     answered_call::{GREETING, QUESTION},
@@ -49,14 +50,19 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// A platform with an account at both carriers.
-struct Stage {
-    sandbox: Sandbox,
+pub struct Stage {
+    pub sandbox: Sandbox,
     twilio: rest::Server,
     exotel: exotel::rest::Server,
 }
 
 impl Stage {
     async fn start(shape: Shape) -> Self {
+        Self::start_with(shape, |_| {}).await
+    }
+
+    /// The same, with another configuration.
+    pub async fn start_with(shape: Shape, change: impl FnOnce(&mut Config)) -> Self {
         let log = EventLog::new(100);
         let twilio =
             rest::Server::start(AUTH_TOKEN, Default::default(), log.clone()).expect("a port is free");
@@ -68,6 +74,7 @@ impl Stage {
             config.exotel.api_key = Some("key".to_owned().into());
             config.exotel.api_token = Some("token".to_owned().into());
             config.exotel.base_url = Some(exotel.base_url().parse().expect("a URL"));
+            change(config);
         })
         .await;
         Self { sandbox, twilio, exotel }
@@ -81,10 +88,15 @@ impl Stage {
         self.exchange(over_exotel).expect(Callee { rings: RINGS, then, callbacks });
     }
 
-    async fn create(&self, request: CreateCallRequest) -> Result<String, Status> {
+    pub async fn create(&self, request: CreateCallRequest) -> Result<String, Status> {
         let mut calls = CallServiceClient::new(hop(&self.sandbox.layout.gateway));
         let request = asks(&self.sandbox, Role::TenantOperator, request);
         Ok(calls.create_call(request).await?.into_inner().call_id)
+    }
+
+    /// Whom Twilio has dialled.
+    pub fn dialled(&self) -> Vec<String> {
+        self.twilio.exchange().dialled()
     }
 
     async fn call(&self, over_exotel: bool) -> String {
@@ -109,7 +121,8 @@ impl Stage {
     }
 }
 
-fn request(over_exotel: bool) -> CreateCallRequest {
+/// Asks for a call to [`CALLEE`].
+pub fn request(over_exotel: bool) -> CreateCallRequest {
     CreateCallRequest {
         parent: TENANT.into(),
         from_number: if over_exotel { exotel::DEMO_NUMBER } else { NUMBER }.into(),
@@ -231,7 +244,7 @@ async fn is_repeated() {
     let refused = stage.create(other).await.expect_err("another request");
     assert_eq!(reason_of(&refused), Some(ErrorReason::RequestIdReused));
     stage.sandbox.events_of(&first).await;
-    assert_eq!(stage.twilio.exchange().dialled(), [CALLEE]);
+    assert_eq!(stage.dialled(), [CALLEE]);
     stage.sandbox.layout.stop().await;
 }
 
@@ -257,11 +270,11 @@ async fn refusals() {
     assert_eq!(refused(|_| {}).await, away);
     stage.twilio.fail_next(&[400]);
     assert_eq!(refused(|_| {}).await, (Code::FailedPrecondition, ErrorReason::CarrierRefused));
-    assert_eq!(stage.twilio.exchange().dialled(), Vec::<String>::new());
+    assert_eq!(stage.dialled(), Vec::<String>::new());
     stage.twilio.fail_next(&[429]);
     let call_id = stage.call(false).await;
     stage.sandbox.events_of(&call_id).await;
-    assert_eq!(stage.twilio.exchange().dialled(), [CALLEE]);
+    assert_eq!(stage.dialled(), [CALLEE]);
     stage.sandbox.layout.stop().await;
 
     let bare = Sandbox::start(Shape::Together).await;
@@ -285,6 +298,6 @@ async fn answer_is_lost() {
     let call_id = stage.call(false).await;
     let (_, ends) = told(&stage.sandbox.events_of(&call_id).await);
     assert_eq!(ends, [EndReason::Busy], "the callbacks name the call");
-    assert_eq!(stage.twilio.exchange().dialled(), [CALLEE], "nobody is dialled twice");
+    assert_eq!(stage.dialled(), [CALLEE], "nobody is dialled twice");
     stage.sandbox.layout.stop().await;
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{outbox::Outbox, port::CHUNK_SAMPLES};
+use super::{outbox::Sink, port::CHUNK_SAMPLES};
 
 /// Streams that one thread serves at most: at 10 us a chunk, a third of it.
 pub(super) const STREAMS_MAX: usize = 1024;
@@ -28,7 +28,7 @@ pub(super) trait Desk: Send + Sync {
     /// Streams that are open; `None` if the thread has stopped.
     fn streams(&self) -> Option<usize>;
     /// A new stream's key; `None` if the thread has stopped or has as many as it may.
-    fn open(&self, outbox: Arc<Outbox>) -> Option<u64>;
+    fn open(&self, outbox: Arc<dyn Sink>) -> Option<u64>;
     /// Queues a chunk without waiting for the engine.
     fn submit(&self, stream: u64, chunk: Waiting);
     /// Forgets a stream and what waits for it.
@@ -53,7 +53,7 @@ struct State<S> {
 
 struct Stream<S> {
     chunks: VecDeque<Waiting>,
-    outbox: Arc<Outbox>,
+    outbox: Arc<dyn Sink>,
     /// Absent before the first chunk and while the engine has it.
     memory: Option<Box<S>>,
 }
@@ -62,7 +62,7 @@ struct Stream<S> {
 pub(super) struct Turn<S> {
     pub(super) stream: u64,
     pub(super) chunk: Waiting,
-    pub(super) outbox: Arc<Outbox>,
+    pub(super) outbox: Arc<dyn Sink>,
     pub(super) memory: Option<Box<S>>,
 }
 
@@ -125,7 +125,7 @@ impl<S: Send> Desk for Inbox<S> {
         (!state.stopped).then_some(state.streams.len())
     }
 
-    fn open(&self, outbox: Arc<Outbox>) -> Option<u64> {
+    fn open(&self, outbox: Arc<dyn Sink>) -> Option<u64> {
         let mut state = self.lock();
         if state.stopped || state.streams.len() == STREAMS_MAX {
             return None;

@@ -1,7 +1,7 @@
 //! Voice activity: how likely a caller is speaking, 32 ms at a time, and where speech starts and ends.
 //!
 //! [`Pool`] runs an engine on threads of its own; a call submits its audio through a [`VadStream`] without ever
-//! waiting and receives a [`Reading`] per chunk. [`Edges`] turns readings into edges of speech.
+//! waiting. Its [`Ear`], which is [`Edges`], turns the [`Reading`] of each chunk into edges of speech, which it receives.
 
 pub mod edges;
 mod error;
@@ -24,7 +24,7 @@ use serde::Deserialize;
 
 pub use edges::{Edge, Edges};
 pub use error::Error;
-pub use outbox::Reading;
+pub use outbox::{Ear, Reading};
 pub use pool::Pool;
 pub use stream::VadStream;
 

@@ -7,9 +7,12 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::port::SAMPLE_RATE_HZ;
+use super::{
+    edges::{Edge, Edges},
+    port::SAMPLE_RATE_HZ,
+};
 
-/// Readings that wait for a call: half a second.
+/// What may wait for a call.
 const CAPACITY: usize = 16;
 
 /// How likely one chunk of a stream was speech.
@@ -28,59 +31,87 @@ impl Reading {
     }
 }
 
-/// A bounded queue that drops its oldest reading when it is full: an old reading is worth less than a new one, and the
-/// worker thread serves other calls too.
-#[derive(Default)]
-pub(super) struct Outbox {
-    state: Mutex<State>,
+/// What a call makes of its readings. It runs on the worker's thread, so that the call is woken by what matters to it only,
+/// and not by each chunk.
+pub trait Ear: Send + 'static {
+    /// What matters.
+    type Told: Send;
+
+    /// Takes the next reading of the stream.
+    fn hear(&mut self, reading: Reading) -> Option<Self::Told>;
+}
+
+impl Ear for Edges {
+    type Told = Edge;
+
+    fn hear(&mut self, reading: Reading) -> Option<Edge> {
+        self.handle(reading.probability, reading.end_ms())
+    }
+}
+
+/// The worker's side of an outbox, whatever the ear.
+pub(super) trait Sink: Send + Sync {
+    /// The stream's next reading.
+    fn push(&self, reading: Reading);
+    /// There will be no more.
+    fn close(&self);
+}
+
+/// A bounded queue that drops its oldest entry when it is full: the worker thread serves other calls too.
+pub(super) struct Outbox<E: Ear> {
+    state: Mutex<State<E>>,
     arrived: Notify,
 }
 
-#[derive(Default)]
-struct State {
-    readings: VecDeque<Reading>,
+struct State<E: Ear> {
+    ear: E,
+    told: VecDeque<E::Told>,
     closed: bool,
 }
 
-impl Outbox {
-    pub(super) fn push(&self, reading: Reading) {
+impl<E: Ear> Sink for Outbox<E> {
+    fn push(&self, reading: Reading) {
         let mut state = self.lock();
-        if state.readings.len() == CAPACITY {
-            state.readings.pop_front();
-            metrics::counter!("trunkline_vad_readings_dropped_total").increment(1);
+        let Some(told) = state.ear.hear(reading) else { return };
+        if state.told.len() == CAPACITY {
+            state.told.pop_front();
+            metrics::counter!("trunkline_vad_edges_dropped_total").increment(1);
         }
-        state.readings.push_back(reading);
+        state.told.push_back(told);
         drop(state);
         self.arrived.notify_one();
     }
 
-    pub(super) fn close(&self) {
+    fn close(&self) {
         self.lock().closed = true;
         self.arrived.notify_one();
     }
+}
 
-    pub(super) fn try_recv(&self) -> Option<Reading> {
-        self.lock().readings.pop_front()
+impl<E: Ear> Outbox<E> {
+    pub(super) fn new(ear: E) -> Self {
+        let state = State { ear, told: VecDeque::new(), closed: false };
+        Self { state: Mutex::new(state), arrived: Notify::new() }
     }
 
-    /// The next reading; `None` once the queue is closed and empty. For one receiver at a time.
-    pub(super) async fn recv(&self) -> Option<Reading> {
+    /// What is told next; `None` once the queue is closed and empty. For one receiver at a time.
+    pub(super) async fn recv(&self) -> Option<E::Told> {
         loop {
             {
                 let mut state = self.lock();
-                if let Some(reading) = state.readings.pop_front() {
-                    return Some(reading);
+                if let Some(told) = state.told.pop_front() {
+                    return Some(told);
                 }
                 if state.closed {
                     return None;
                 }
             }
-            // A reading that comes before this line leaves a permit, so it is not missed.
+            // What comes before this line leaves a permit, so it is not missed.
             self.arrived.notified().await;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<E>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

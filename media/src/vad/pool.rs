@@ -3,8 +3,14 @@
 use std::sync::Arc;
 
 use super::{
-    Config, Engine, Error, inbox::STREAMS_MAX, onnx::Onnx, outbox::Outbox, port::SpeechProbability,
-    silero::Silero, stream::VadStream, worker::Worker,
+    Config, Engine, Error,
+    inbox::STREAMS_MAX,
+    onnx::Onnx,
+    outbox::{Ear, Outbox, Sink},
+    port::SpeechProbability,
+    silero::Silero,
+    stream::VadStream,
+    worker::Worker,
 };
 
 /// Threads that run the engine for all calls of a node. Dropping the pool ends its threads and its streams.
@@ -36,15 +42,15 @@ impl Pool {
         Ok(Pool { workers: (0..threads.max(1)).map(start).collect::<Result<_, _>>()? })
     }
 
-    /// A place for one call, on the thread that has the fewest.
+    /// A place for one call with its ear, on the thread that has the fewest.
     ///
     /// # Errors
     /// [`Error::Full`] when every thread has as many calls as it may, [`Error::Stopped`] when none runs any more.
-    pub fn open(&self) -> Result<VadStream, Error> {
+    pub fn open<E: Ear>(&self, ear: E) -> Result<VadStream<E>, Error> {
         let loads = self.workers.iter().filter_map(|worker| Some((worker.desk.streams()?, worker)));
         let (_, worker) = loads.min_by_key(|(streams, _)| *streams).ok_or(Error::Stopped)?;
-        let outbox = Arc::new(Outbox::default());
-        let key = worker.desk.open(Arc::clone(&outbox));
+        let outbox = Arc::new(Outbox::new(ear));
+        let key = worker.desk.open(Arc::clone(&outbox) as Arc<dyn Sink>);
         let key = key.ok_or(Error::Full { streams: self.workers.len() * STREAMS_MAX })?;
         Ok(VadStream::new(Arc::clone(&worker.desk), key, outbox))
     }

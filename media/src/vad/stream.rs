@@ -3,23 +3,24 @@
 use std::sync::Arc;
 
 use super::{
+    edges::Edges,
     inbox::{Desk, Waiting},
-    outbox::{Outbox, Reading},
+    outbox::{Ear, Outbox},
     port::CHUNK_SAMPLES,
 };
 
-/// One call's audio in, its readings out. Dropping it frees its place in the pool.
-pub struct VadStream {
+/// One call's audio in, what it makes of its readings out. Dropping it frees its place in the pool.
+pub struct VadStream<E: Ear = Edges> {
     desk: Arc<dyn Desk>,
     key: u64,
-    outbox: Arc<Outbox>,
+    outbox: Arc<Outbox<E>>,
     chunk: Box<[f32; CHUNK_SAMPLES]>,
     filled: usize,
     end_offset: u64,
 }
 
-impl VadStream {
-    pub(super) fn new(desk: Arc<dyn Desk>, key: u64, outbox: Arc<Outbox>) -> Self {
+impl<E: Ear> VadStream<E> {
+    pub(super) fn new(desk: Arc<dyn Desk>, key: u64, outbox: Arc<Outbox<E>>) -> Self {
         VadStream { desk, key, outbox, chunk: Box::new([0.0; CHUNK_SAMPLES]), filled: 0, end_offset: 0 }
     }
 
@@ -35,15 +36,10 @@ impl VadStream {
         }
     }
 
-    /// The next reading, in the order of the stream; `None` when the pool has stopped. Half a second of readings waits
-    /// for a slow receiver, then the oldest is dropped and counted. May be cancelled without loss.
-    pub async fn recv(&mut self) -> Option<Reading> {
+    /// What the ear tells next, in the order of the stream; `None` when the pool has stopped. 16 wait for a slow receiver,
+    /// then the oldest is dropped and counted. May be cancelled without loss.
+    pub async fn recv(&mut self) -> Option<E::Told> {
         self.outbox.recv().await
-    }
-
-    /// The next reading if there is one already.
-    pub fn try_recv(&mut self) -> Option<Reading> {
-        self.outbox.try_recv()
     }
 
     fn send(&mut self) {
@@ -54,7 +50,7 @@ impl VadStream {
     }
 }
 
-impl Drop for VadStream {
+impl<E: Ear> Drop for VadStream<E> {
     fn drop(&mut self) {
         self.desk.close(self.key);
     }

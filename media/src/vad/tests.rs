@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    outbox::Sink,
     port::{Chunk, SpeechProbability},
     reference::prompts,
     *,
@@ -29,6 +30,17 @@ impl SpeechProbability for Gated {
         for chunk in batch {
             chunk.probability = chunk.samples[0];
         }
+    }
+}
+
+/// An ear to which every reading matters.
+struct Readings;
+
+impl Ear for Readings {
+    type Told = Reading;
+
+    fn hear(&mut self, reading: Reading) -> Option<Reading> {
+        Some(reading)
     }
 }
 
@@ -55,7 +67,7 @@ fn gated(threads: usize) -> (Pool, Vec<Gate>) {
     (pool.unwrap(), gates.into_inner().unwrap())
 }
 
-async fn next(stream: &mut VadStream) -> Option<Reading> {
+async fn next(stream: &mut VadStream<Readings>) -> Option<Reading> {
     tokio::time::timeout(Duration::from_secs(20), stream.recv()).await.expect("a reading in time")
 }
 
@@ -65,7 +77,7 @@ const CHUNK: [i16; 256] = [8192; 256];
 async fn calls_get_the_readings_of_their_own_sound() {
     let pool = Pool::start(&Config::default(), 2).unwrap();
     let prompts: Vec<_> = prompts().into_iter().filter(|prompt| prompt.chunks.len() > 90).take(5).collect();
-    let mut streams: Vec<_> = prompts.iter().map(|_| pool.open().unwrap()).collect();
+    let mut streams: Vec<_> = prompts.iter().map(|_| pool.open(Readings).unwrap()).collect();
     for n in 0..30 {
         for (prompt, stream) in prompts.iter().zip(&mut streams) {
             let samples = prompt.chunks[n].map(|sample| (sample * 32768.0) as i16);
@@ -84,7 +96,7 @@ async fn calls_get_the_readings_of_their_own_sound() {
 #[tokio::test]
 async fn a_slow_inference_holds_up_no_audio() {
     let (pool, gates) = gated(2);
-    let (mut slow, mut other) = (pool.open().unwrap(), pool.open().unwrap());
+    let (mut slow, mut other) = (pool.open(Readings).unwrap(), pool.open(Readings).unwrap());
     slow.submit(&CHUNK);
     assert_eq!(gates[0].waiting(), 1);
     // The engine of `slow` stands still from here on: its audio is still taken, the oldest is dropped.
@@ -110,7 +122,7 @@ async fn a_slow_inference_holds_up_no_audio() {
 #[tokio::test]
 async fn calls_that_are_due_share_a_batch() {
     let (pool, gates) = gated(1);
-    let mut streams: Vec<_> = (0..8).map(|_| pool.open().unwrap()).collect();
+    let mut streams: Vec<_> = (0..8).map(|_| pool.open(Readings).unwrap()).collect();
     streams[0].submit(&CHUNK);
     assert_eq!(gates[0].waiting(), 1);
     for stream in &mut streams {
@@ -130,15 +142,15 @@ async fn calls_that_are_due_share_a_batch() {
 #[tokio::test]
 async fn a_stream_that_is_dropped_frees_its_place() {
     let (pool, gates) = gated(1);
-    let mut streams: Vec<_> = (0..inbox::STREAMS_MAX).map(|_| pool.open().unwrap()).collect();
-    assert!(matches!(pool.open(), Err(Error::Full { streams: 1024 })));
+    let mut streams: Vec<_> = (0..inbox::STREAMS_MAX).map(|_| pool.open(Readings).unwrap()).collect();
+    assert!(matches!(pool.open(Readings), Err(Error::Full { streams: 1024 })));
     let mut gone = streams.pop().unwrap();
     gone.submit(&CHUNK);
     assert_eq!(gates[0].waiting(), 1);
     // Both while its chunk is with the engine and while another waits.
     gone.submit(&CHUNK);
     drop(gone);
-    let mut new = pool.open().unwrap();
+    let mut new = pool.open(Readings).unwrap();
     new.submit(&CHUNK);
     gates[0].leave.send(()).unwrap();
     gates[0].leave.send(()).unwrap();
@@ -148,9 +160,27 @@ async fn a_stream_that_is_dropped_frees_its_place() {
 }
 
 #[tokio::test]
+async fn a_call_is_woken_by_the_edges_alone() {
+    let (pool, gates) = gated(1);
+    let mut stream = pool.open(Edges::new(edges::Config::default())).unwrap();
+    // Half of full scale is as likely speech to this engine, silence is not.
+    for loud in [false, true, true, true, false, false, false, false, false] {
+        stream.submit(&[if loud { 16_384 } else { 0 }; 256]);
+        assert_eq!(gates[0].waiting(), 1);
+        gates[0].leave.send(()).unwrap();
+    }
+    drop(gates);
+    let mut edge = async || tokio::time::timeout(Duration::from_secs(20), stream.recv()).await.expect("in time");
+    assert_eq!(edge().await, Some(Edge::SpeechStarted { at_ms: 32 }));
+    assert_eq!(edge().await, Some(Edge::SpeechEnded { at_ms: 128 }));
+    drop(pool);
+    assert_eq!(edge().await, None);
+}
+
+#[tokio::test]
 async fn streams_end_with_the_pool() {
     let pool = Pool::start(&Config::default(), 2).unwrap();
-    let mut stream = pool.open().unwrap();
+    let mut stream = pool.open(Readings).unwrap();
     stream.submit(&CHUNK);
     assert!(next(&mut stream).await.is_some());
     drop(pool);
@@ -161,16 +191,16 @@ async fn streams_end_with_the_pool() {
 #[tokio::test]
 async fn streams_end_with_an_engine_that_panics() {
     let (pool, gates) = gated(1);
-    let mut stream = pool.open().unwrap();
+    let mut stream = pool.open(Readings).unwrap();
     drop(gates);
     stream.submit(&CHUNK);
     assert_eq!(next(&mut stream).await, None);
-    assert!(matches!(pool.open(), Err(Error::Stopped)));
+    assert!(matches!(pool.open(Readings), Err(Error::Stopped)));
 }
 
 #[tokio::test]
 async fn a_receiver_that_is_slow_loses_the_oldest_readings() {
-    let outbox = Arc::new(outbox::Outbox::default());
+    let outbox = Arc::new(outbox::Outbox::new(Readings));
     for end_offset in 0..20 {
         outbox.push(Reading { probability: 0.0, end_offset });
     }

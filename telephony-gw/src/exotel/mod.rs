@@ -90,9 +90,12 @@ pub async fn voice(
         Ok(Step::HangUp) | Err(NotAdmitted::Repeated(Step::HangUp)) => StatusCode::GONE.into_response(),
         Err(NotAdmitted::Incomplete) => StatusCode::BAD_REQUEST.into_response(),
         Err(NotAdmitted::UnknownNumber) => StatusCode::NOT_FOUND.into_response(),
-        Err(NotAdmitted::Draining | NotAdmitted::Full | NotAdmitted::TenancyAway(_)) => {
-            StatusCode::SERVICE_UNAVAILABLE.into_response()
-        }
+        Err(
+            NotAdmitted::Draining
+            | NotAdmitted::Full
+            | NotAdmitted::VendorFull(_)
+            | NotAdmitted::TenancyAway(_),
+        ) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     })
 }
 
