@@ -50,7 +50,7 @@ check: system tools ## Format, lints, and the contracts' style and compatibility
 	$(call say,clippy)
 	@$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
 
-sim: system ## 10,000 whole calls in virtual time; CALLS=N, SEED=N for the log of one; MUTATE=NAME|all breaks a rule, ok if noticed
+sim: system ## 10,000 whole calls in virtual time; CALLS=N, FROM=SEED, SEED=N for the log of one; MUTATE=NAME|all breaks a rule, ok if noticed
 	$(call say,building the simulator)
 	@$(CARGO) test $(CARGO_FLAGS) --quiet --workspace --test sim --no-run
 	@$(CARGO) test $(CARGO_FLAGS) --quiet --workspace --test sim -- simulate

@@ -8,7 +8,7 @@ use std::{
 use proto::types::v1::CallContext;
 use telephony_gw::{
     call::{Call, Input, Output, Patience},
-    wire::{self, Format, Media, Playout},
+    wire::{self, Format, Media, Wire as _, twilio::Twilio},
 };
 
 use crate::{
@@ -30,7 +30,7 @@ impl GatewaySide {
     /// The carrier's `start` was accepted.
     pub fn new(hub: &mut Hub) -> Self {
         let context = Arc::new(CallContext { call_id: "sim".into(), ..CallContext::default() });
-        let playout = Playout { frame: FRAME, lead: Duration::from_millis(200) };
+        let playout = Twilio::default().playout();
         let patience = Patience { silence: Duration::from_secs(30), resume: Duration::from_secs(10) };
         let call = Call::new(context, Format::MULAW_8K, playout, patience, hub.instant());
         let mut side = Self { call, wake: None, finished: false };

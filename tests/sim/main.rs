@@ -38,6 +38,7 @@ fn main() -> ExitCode {
     let result: Result<bool, String> = (|| {
         let calls = number("CALLS", 10_000)?;
         let seed = number("SEED", 0)?;
+        let from = number("FROM", 0)?;
         match mutation.as_deref() {
             Some("all") => Ok(runs::all_mutations(calls)),
             Some(name) => {
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
                 })
             }
             None if setting("SEED").is_some() => Ok(runs::one(seed, None)),
-            None => Ok(runs::many(calls)),
+            None => Ok(runs::many(from..from.saturating_add(calls))),
         }
     })();
     match result {

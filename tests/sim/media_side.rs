@@ -229,9 +229,10 @@ impl MediaSide {
             Input::TtsUnavailable(_) => hub.truth.voiceless = true,
             Input::SttLost(_) => {
                 hub.counts.reconnects += 1;
-                hub.truth.behind = true;
+                let now = hub.now;
+                hub.truth.behind.get_or_insert(now);
             }
-            Input::SttCaughtUp => hub.truth.behind = false,
+            Input::SttCaughtUp => hub.truth.behind = None,
             _ => {}
         }
         Some(input)

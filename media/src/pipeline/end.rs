@@ -82,6 +82,8 @@ impl Pipeline {
         let goes_on = self.turn.has_words();
         self.discard_reply(now);
         if !goes_on && let Some(apology) = self.phrase(Purpose::Apology) {
+            // What the reply asked for goes with it; a model that is gone for good is still gone.
+            self.ending.then.take_if(|then| *then != Then::HangUp(EndReason::LlmFailed));
             self.say(Purpose::Apology, &apology, now);
         }
     }

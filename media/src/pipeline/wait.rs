@@ -182,7 +182,9 @@ impl Pipeline {
         let sayable = sayable && !self.turn.holds_back();
         let unheard = self.turn.unheard_since();
         let unheard = unheard.filter(|_| self.reply.is_none() && self.waits.keys.is_empty());
-        let asked_at = self.reply.as_ref().filter(|_| waiting).map(|reply| reply.asked_at);
+        let awaited = self.reply.as_ref().filter(|_| waiting);
+        let asked_at = awaited.map(|reply| reply.asked_at);
+        let spoke_until = awaited.and_then(|reply| reply.stamps.as_ref()?.end_of_speech);
         let silent_since = self.playout.silent_since();
         self.waits.filler_at = asked_at.or(unheard).filter(|_| quiet && sayable).map(|from| {
             let since = silent_since.map_or(from, |end| end.max(from));
@@ -191,9 +193,12 @@ impl Pipeline {
                 self.waits.answered();
             }
             let started = *self.waits.wait_started.get_or_insert(since);
+            // It may have taken long to find that the caller does not go on.
+            let quiet_since = spoke_until.max(silent_since).unwrap_or(since).min(since);
+            let again = since.max(quiet_since + FILLER_AGAIN);
             match self.waits.lines.filler_delay(self.waits.fillers_said) {
-                Some(after) => (started + after).clamp(since, since + FILLER_AGAIN),
-                None => since + FILLER_AGAIN,
+                Some(after) => (started + after).clamp(since, again),
+                None => again,
             }
         });
         let noise = self.turn.noise_since();

@@ -116,6 +116,8 @@ struct Utterance {
     /// The last mark that came back: position in bytes, and when.
     reached: Option<(usize, Instant)>,
     first_sent_at: Option<Instant>,
+    /// The audio that plays without a gap up to the last byte handed on: where it begins, and when that is played.
+    run: Option<(usize, Instant)>,
 }
 
 /// The outbound side of one call: what is being said, and what is said after it.
@@ -171,6 +173,7 @@ impl Playout {
             outstanding: VecDeque::new(),
             reached: None,
             first_sent_at: None,
+            run: None,
         }
     }
 
@@ -404,10 +407,13 @@ impl Playout {
             if ahead + FRAME > WINDOW || !utterance.fill_frame() {
                 break;
             }
+            let at = self.play_end_at.unwrap_or(now).max(now);
+            if utterance.run_end().is_none_or(|end| end < at) {
+                utterance.run = Some((utterance.sent, at));
+            }
             let payload = utterance.queue.split_to(utterance.frame_bytes()).freeze();
             utterance.sent += payload.len();
             utterance.first_sent_at.get_or_insert(now);
-            let at = self.play_end_at.unwrap_or(now).max(now);
             self.play_end_at = Some(at + FRAME);
             self.last_end = self.play_end_at;
             let (epoch, kind) = (utterance.epoch, utterance.kind);
@@ -490,16 +496,21 @@ impl Utterance {
         }
     }
 
-    /// The last mark, and the clock since then as far as the next mark.
+    /// When the last byte handed on will have been played.
+    fn run_end(&self) -> Option<Instant> {
+        self.run.map(|(from, at)| at + self.format.duration_of(self.sent - from))
+    }
+
+    /// The last mark, and the clock since then as far as the next mark. While there was nothing to play the clock counts
+    /// for nothing.
     fn heard(&self, now: Instant) -> Duration {
-        let (position, since) = match (self.reached, self.first_sent_at) {
-            (Some((position, at)), _) => (position, at),
-            (None, Some(at)) => (0, at),
-            (None, None) => return Duration::ZERO,
+        let clock = |(position, at): (usize, Instant)| {
+            self.format.duration_of(position) + now.saturating_duration_since(at)
         };
-        let limit = self.outstanding.front().copied().unwrap_or(self.sent);
-        (self.format.duration_of(position) + now.saturating_duration_since(since))
-            .min(self.format.duration_of(limit))
+        let reached = self.reached.map_or(Duration::ZERO, |(position, _)| self.format.duration_of(position));
+        let limit = self.format.duration_of(self.outstanding.front().copied().unwrap_or(self.sent));
+        let clocks = [self.reached, self.run].into_iter().flatten().map(clock);
+        clocks.fold(limit, Duration::min).max(reached)
     }
 }
 

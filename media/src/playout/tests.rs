@@ -192,6 +192,57 @@ proptest! {
     }
 }
 
+proptest! {
+    /// However the synthesizer stops and goes on, what counts as heard is what the carrier has played: never more, and less
+    /// by no more than a mark is under way.
+    #[test]
+    fn what_counts_as_heard_was_played(
+        chunks in prop::collection::vec((1usize..3000, 0u64..600), 1..10),
+        back in 0u64..100,
+    ) {
+        let t = origin();
+        let mut playout = Playout::default();
+        playout.begin(1, Kind::Reply);
+        let (mut now, mut sent, mut played) = (0, 0, 0);
+        let (mut unplayed, mut under_way) = (VecDeque::new(), VecDeque::new());
+        for (bytes, wait) in chunks {
+            playout.audio(1, &vec![0x55; bytes], t + ms(now));
+            for _ in 0..=wait {
+                playout.tick(t + ms(now));
+                for output in drain(&mut playout) {
+                    match output {
+                        Output::Frame { .. } => sent += 20,
+                        Output::Mark { name, .. } => unplayed.push_back((sent, name)),
+                        _ => {}
+                    }
+                }
+                while let Some((_, name)) = unplayed.pop_front_if(|(position, _)| *position <= played) {
+                    under_way.push_back((now + back, name));
+                }
+                while let Some((_, name)) = under_way.pop_front_if(|(at, _)| *at <= now) {
+                    playout.mark_reached(&name, t + ms(now));
+                }
+                let heard = playout.heard(t + ms(now));
+                prop_assert!(heard <= ms(played), "{heard:?} of {played} ms");
+                prop_assert!(heard + ms(back) >= ms(played), "{heard:?} of {played} ms");
+                now += 1;
+                played = sent.min(played + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_clock_counts_for_nothing_while_there_is_nothing_to_play() {
+    let t = origin();
+    let mut playout = Playout::default();
+    speak(&mut playout, 1, 480, t);
+    playout.mark_reached("u1-3840", t + ms(500));
+    playout.audio(1, &[0x55; 8 * 200], t + ms(2000));
+    let cuts = playout.cut(t + ms(2010));
+    assert_eq!(cuts[0].heard_text, "", "the first word ends at 500 ms");
+}
+
 #[test]
 fn utterances_are_said_one_after_the_other_and_a_held_one_waits() {
     let t = origin();

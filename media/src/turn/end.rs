@@ -63,13 +63,14 @@ impl TurnTaker {
         if self.gap_ends_at().is_some_and(|at| now >= at) {
             // What goes on is noise: it does not take the floor from the answer either.
             self.overlap_decided = true;
-            return self.end_turn(self.transcript_at.unwrap_or(now), self.covered);
+            let said_at = self.newest_words.and_then(|(_, end)| self.said_at(end));
+            return self.end_turn(said_at.unwrap_or(now).min(now), self.covered);
         }
         if let Some((at, end)) = self.stale_words()
             && now >= at
         {
             self.overlap_decided = true;
-            return self.end_turn(at, end);
+            return self.end_turn(self.said_at(end).unwrap_or(at).min(at), end);
         }
         let Some((at, offset)) = self.ended else {
             if !self.config.transcriber_decides {

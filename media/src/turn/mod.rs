@@ -71,8 +71,12 @@ pub struct TurnTaker {
     agent: Agent,
     /// What the caller hears or has just heard us say.
     spoken: String,
+    /// When the audio that was handed on so far ends.
+    said_until: Option<Instant>,
     onset: Option<Instant>,
     ended: Option<(Instant, Duration)>,
+    /// The same for the speech before sound that began over a filler.
+    ended_before: Option<(Instant, Duration)>,
     /// How long the last speech was.
     speech_length: Duration,
     /// The overlap that is going on was decided: it waits for words, or took the floor.
@@ -110,6 +114,8 @@ pub struct TurnTaker {
     sound_since: Option<Instant>,
     /// The onset of the last stretch of speech.
     spoke_at: Option<Instant>,
+    /// We were silent then, in the middle of an utterance or not.
+    began_in_gap: bool,
     /// Its end.
     quiet_at: Option<Instant>,
     /// When the agent became audible: an overlap begins no earlier.
@@ -134,8 +140,10 @@ impl TurnTaker {
             config,
             agent: Agent::Silent,
             spoken: String::new(),
+            said_until: None,
             onset: None,
             ended: None,
+            ended_before: None,
             speech_length: Duration::ZERO,
             overlap_decided: false,
             overlap_again: None,
@@ -157,6 +165,7 @@ impl TurnTaker {
             loudest: [None; 2],
             sound_since: None,
             spoke_at: None,
+            began_in_gap: false,
             quiet_at: None,
             audible_at: None,
             inaudible_at: None,
@@ -170,12 +179,13 @@ impl TurnTaker {
 
     /// Takes an input. Drain [`TurnTaker::poll`] before the next.
     pub fn handle(&mut self, input: Input, now: Instant) {
-        self.behind.take_if(|behind| behind.patience.is_zero() && behind.until < now);
+        self.behind.take_if(|behind| behind.patience.is_zero() && behind.until <= now);
         match input {
             Input::SpeechStarted { at, offset } => {
                 self.audio_origin = at.checked_sub(offset);
                 self.onset = Some(at);
                 self.spoke_at = Some(at);
+                self.began_in_gap = self.is_gap(at);
                 let before = self.loudest[0]
                     .filter(|_| self.quiet_at.is_some_and(|quiet| at < quiet + LATE_WORDS_MAX));
                 self.loudest = [Some(self.sound.strength()), before];
@@ -185,28 +195,12 @@ impl TurnTaker {
                 };
                 self.sound_since.get_or_insert(at);
                 self.hold_until = Some((at + FIRST_WORD_MAX).min(held_since + HOLD_MAX));
-                self.ended = None;
+                let ended = self.ended.take();
+                self.ended_before = ended.filter(|_| self.agent == Agent::Filling);
                 self.overlap_decided = false;
                 self.overlap_again = None;
             }
-            Input::SpeechEnded { at, offset } => {
-                let onset = self.onset.take().unwrap_or(at);
-                self.speech_length = at.saturating_duration_since(onset);
-                self.ended = Some((at, offset));
-                self.quiet_at = Some(at);
-                if matches!(self.agent, Agent::Silent | Agent::Filling) {
-                    self.unanswered = Some(at);
-                }
-                if let Some(behind) = self.behind.as_mut().filter(|behind| !behind.patience.is_zero()) {
-                    behind.until = at + behind.patience;
-                }
-                self.words_over = false;
-                let held_since = self.held_since.unwrap_or(at);
-                self.hold_until = self.hold_until.map(|_| (at + LAST_WORD_MAX).min(held_since + HOLD_MAX));
-                if !self.is_covered(offset) {
-                    self.outputs.push_back(Output::Finalize);
-                }
-            }
+            Input::SpeechEnded { at, offset } => self.speech_ended(at, offset),
             Input::Sound(sound) => self.sounds(sound),
             Input::Transcript(transcript) => self.transcript(&transcript, now),
             Input::UtteranceEnd => self.words_over = !self.finals.is_empty(),
@@ -229,6 +223,31 @@ impl TurnTaker {
         self.decide(now);
         if self.onset.is_none() && self.ended.is_none() {
             self.sound_since = None;
+        }
+    }
+
+    fn speech_ended(&mut self, at: Instant, offset: Duration) {
+        let onset = self.onset.take().unwrap_or(at);
+        self.quiet_at = Some(at);
+        let strong = self.loudest[0] == Some(Strength::Strong);
+        if let Some(before) = self.ended_before.take().filter(|_| !strong) {
+            // Most likely our own filler coming back: the caller does not go on, and is not waited for anew.
+            self.ended = Some(before);
+            return;
+        }
+        self.speech_length = at.saturating_duration_since(onset);
+        self.ended = Some((at, offset));
+        if matches!(self.agent, Agent::Silent | Agent::Filling) {
+            self.unanswered = Some(at);
+        }
+        if let Some(behind) = self.behind.as_mut().filter(|behind| !behind.patience.is_zero()) {
+            behind.until = at + behind.patience;
+        }
+        self.words_over = false;
+        let held_since = self.held_since.unwrap_or(at);
+        self.hold_until = self.hold_until.map(|_| (at + LAST_WORD_MAX).min(held_since + HOLD_MAX));
+        if !self.is_covered(offset) {
+            self.outputs.push_back(Output::Finalize);
         }
     }
 
@@ -278,6 +297,11 @@ impl TurnTaker {
         text.clone_into(&mut self.spoken);
     }
 
+    /// Up to when the caller hears it, as far as its audio has come.
+    pub fn said_until(&mut self, end: Option<Instant>) {
+        self.said_until = end;
+    }
+
     /// The next decision.
     pub fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front()
@@ -296,7 +320,10 @@ impl TurnTaker {
                     Some(_) => self.gap_ends_at().or_else(|| self.stale_words().map(|(at, _)| at)),
                     None => self.ended.map(|(at, offset)| self.end_of_turn_at(at, offset)),
                 };
-                self.held.map_or_else(turn, |held| Some(self.give_back_at(held)))
+                let at = self.held.map_or_else(turn, |held| Some(self.give_back_at(held)))?;
+                // What waits for a transcriber may be due as soon as that one is not behind any more.
+                let caught_up = self.behind.filter(|behind| behind.patience.is_zero());
+                Some(caught_up.map_or(at, |behind| behind.until.min(at)))
             }
         }
     }
@@ -333,12 +360,17 @@ impl TurnTaker {
     pub fn unheard_since(&self) -> Option<Instant> {
         let waits = matches!(self.agent, Agent::Silent | Agent::Filling) && self.held.is_none();
         self.behind.filter(|_| waits)?;
-        let newest = self.newest_words.zip(self.audio_origin).map(|((_, end), origin)| origin + end);
+        let newest = self.newest_words.and_then(|(_, end)| self.said_at(end));
         let noise = |since: Instant| since + NOISE_BEHIND;
         match self.onset {
             Some(_) => self.unanswered.max(newest).map(noise),
             None => self.ended.map(|(at, _)| newest.map_or(at, |newest| at.min(noise(newest)))),
         }
+    }
+
+    /// When what ends there on the audio clock was said.
+    fn said_at(&self, end: Duration) -> Option<Instant> {
+        self.audio_origin.map(|origin| origin + end)
     }
 
     /// True while the caller has, or may have, the floor.

@@ -12,6 +12,8 @@ const OVERLAP_AGAIN: Duration = Duration::from_millis(20);
 /// Weak speech over the agent that is no longer than this, and brings no more words than these, is said in passing.
 const PASSING_MAX: Duration = Duration::from_millis(1000);
 const PASSING_WORDS_MAX: usize = 2;
+/// Nothing more has come of our utterance for this long: the caller, who hears us a moment late, hears that we are silent.
+const GAP_MIN: Duration = Duration::from_millis(150);
 /// How long after we fell silent our own words may come back.
 const ECHO_TAIL: Duration = Duration::from_millis(1500);
 
@@ -32,14 +34,15 @@ impl TurnTaker {
     /// backchannels, what may become one, what is said in passing, and our own coming back.
     /// `end`: where they end on the audio clock.
     pub(super) fn is_for_us(&self, words: &str, is_final: bool, end: Duration, now: Instant) -> bool {
-        if is_final && !self.interim.is_empty() && words.starts_with(&self.interim) {
+        let goes_on = !self.interim.is_empty() && words.starts_with(&self.interim);
+        if is_final && goes_on {
             // They were when they came first, whatever sounds now.
             return true;
         }
-        let said_at = self.audio_origin.map(|origin| origin + end);
+        let said_at = self.said_at(end);
         let before = |began: Option<Instant>| said_at.zip(began).is_some_and(|(said, began)| said < began);
         // Words that come long after their sound cannot be told by it.
-        if self.behind.is_none() && self.loudness() == Strength::Distant {
+        if self.behind.is_none() && !goes_on && self.loudness() == Strength::Distant {
             return false;
         }
         let overlapping =
@@ -62,6 +65,11 @@ impl TurnTaker {
             && (self.held.is_some()
                 || before(self.audible_at)
                 || !self.is_own(words) && !self.is_in_passing(words, now))
+    }
+
+    /// Our utterance goes on, and nothing of it is heard.
+    pub(super) fn is_gap(&self, at: Instant) -> bool {
+        self.said_until.is_some_and(|until| at > until + GAP_MIN)
     }
 
     /// What ended was no attempt to speak, unless the caller had spoken before.
@@ -87,6 +95,7 @@ impl TurnTaker {
         let length = self.onset.map_or(self.speech_length, |onset| now.saturating_duration_since(onset));
         let over_us = self.spoke_at.zip(self.audible_at).is_none_or(|(spoke, audible)| spoke >= audible);
         over_us
+            && !self.began_in_gap
             && !self.is_loud()
             && length <= PASSING_MAX
             && words::content_words(words, language, extra) <= PASSING_WORDS_MAX

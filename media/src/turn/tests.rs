@@ -66,6 +66,13 @@ fn text_of(outputs: &[Output]) -> Option<&str> {
     })
 }
 
+fn end_of_speech(outputs: &[Output]) -> Option<Instant> {
+    outputs.iter().find_map(|output| match output {
+        Output::EndOfTurn(turn) => Some(turn.end_of_speech),
+        _ => None,
+    })
+}
+
 const LOST: Input = Input::TranscriberLost { patience: Duration::from_secs(8) };
 
 #[test]
@@ -109,6 +116,26 @@ fn a_filler_over_words_that_come_late_takes_none_of_them_away() {
     assert_eq!(rig.taker.wake_at(), None, "nobody is asked again while it is said");
     let answer = rig.words(1500, "Yes.", 500);
     assert_eq!(text_of(&answer), Some("Yes."), "a backchannel, if it were said over us");
+}
+
+#[test]
+fn our_own_filler_that_comes_back_does_not_put_the_end_of_a_turn_off() {
+    let over_a_filler = |sound| {
+        let mut rig = Rig::new();
+        rig.started(80, 0);
+        rig.at(500, LOST);
+        rig.ended(1100, 1000);
+        rig.at(1850, Input::Agent(Agent::Filling));
+        rig.at(2000, Input::Sound(sound));
+        rig.started(2080, 2000);
+        rig.words(2500, "Hello.", 1000);
+        rig.at(2600, Input::Agent(Agent::Silent));
+        rig.ended(2700, 2600)
+    };
+    assert_eq!(text_of(&over_a_filler(Sound::Echo)), Some("Hello."));
+    assert_eq!(text_of(&over_a_filler(Sound::Voice(Strength::Distant))), Some("Hello."));
+    let goes_on = over_a_filler(Sound::Voice(Strength::Strong));
+    assert_eq!(goes_on, vec![Output::Finalize], "the caller goes on");
 }
 
 #[test]
@@ -362,7 +389,9 @@ fn the_gap_between_words_ends_a_turn_that_noise_holds_open() {
     let mut rig = Rig::new();
     rig.started(80, 0);
     rig.words(1500, "hello there", 1400);
-    assert_eq!(text_of(&rig.at(2600, Input::UtteranceEnd)), Some("hello there"));
+    let ends = rig.at(2600, Input::UtteranceEnd);
+    assert_eq!(text_of(&ends), Some("hello there"));
+    assert_eq!(end_of_speech(&ends), Some(rig.t + ms(1400)), "not when that was known");
     assert_eq!(rig.at(3000, Input::Agent(Agent::Audible)), vec![], "the noise does not take the floor");
     assert_eq!(rig.at(9000, Input::Tick), vec![]);
 }
@@ -655,8 +684,60 @@ fn words_whose_end_is_never_told_are_answered_in_spite_of_noise() {
     );
     assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(3500)));
     assert_eq!(rig.at(3499, Input::Tick), vec![]);
-    assert_eq!(text_of(&rig.at(3500, Input::Tick)), Some("how much is parking"));
+    let ends = rig.at(3500, Input::Tick);
+    assert_eq!(text_of(&ends), Some("how much is parking"));
+    assert_eq!(end_of_speech(&ends), Some(rig.t + ms(900)));
     assert_eq!(text_of(&rig.words(3600, "how much is parking", 900)), None, "it is not said again");
+}
+
+#[test]
+fn a_word_in_a_gap_of_our_voice_is_not_said_in_passing() {
+    let said_over = |until| {
+        let mut rig = Rig::new();
+        rig.at(0, Input::Agent(Agent::Audible));
+        rig.taker.said_until(Some(rig.t + ms(until)));
+        rig.at(900, Input::Sound(Sound::Voice(Strength::Weak)));
+        rig.started(1080, 1000);
+        rig.ended(1400, 1300);
+        rig.words(1500, "parking", 1300)
+    };
+    assert_eq!(said_over(1200), vec![]);
+    assert_eq!(said_over(900), vec![], "it is heard a moment late");
+    assert!(said_over(600).contains(&Output::BargeInConfirmed), "the synthesizer is stuck");
+}
+
+#[test]
+fn words_that_go_on_are_the_callers_however_soft_they_become() {
+    let interim = |text: &str, end| {
+        let (is_final, utterance_over) = (false, false);
+        Input::Transcript(Transcript { text: text.into(), is_final, utterance_over, end: ms(end) })
+    };
+    let mut rig = Rig::new();
+    rig.at(0, Input::Agent(Agent::Thinking));
+    rig.at(10, LOST);
+    rig.at(900, Input::Sound(Sound::Voice(Strength::Distant)));
+    rig.started(1080, 1000);
+    assert_eq!(
+        rig.at(1300, interim("uh", 1200)),
+        vec![Output::TurnContinues],
+        "late words are not judged by sound"
+    );
+    rig.at(1310, Input::TranscriberCaughtUp);
+    rig.ended(1500, 1400);
+    rig.at(2200, interim("uh huh", 1400));
+    let (text, end) = ("uh huh".to_owned(), ms(1400));
+    assert_eq!(text_of(&rig.at(2300, Input::VendorEndOfTurn { text, end })), Some("uh huh"));
+}
+
+#[test]
+fn what_is_due_once_a_transcriber_is_not_behind_wakes_us_then() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.at(500, LOST);
+    rig.words(1000, "hello there", 700);
+    rig.at(4000, Input::TranscriberCaughtUp);
+    assert_eq!(rig.taker.wake_at(), Some(rig.t + ms(4700)));
+    assert_eq!(text_of(&rig.at(4700, Input::Tick)), Some("hello there"));
 }
 
 #[test]

@@ -78,7 +78,9 @@ impl Truth {
             if let Owner::Caller(utterance) = word.owner {
                 self.known.entry(utterance).or_insert(at);
                 let end = self.utterances.iter().find(|u| u.number == utterance).map(|u| u.end);
-                if settled && end.is_some_and(|end| self.behind || at < end + WORDS_LATE) {
+                // Nobody waits for words that were late before it was known why.
+                let in_time = |end| self.behind.map_or(at, |since| since.min(at)) < end + WORDS_LATE;
+                if settled && end.is_some_and(in_time) {
                     self.settled.entry((utterance, word.place)).or_insert(at);
                 }
             }

@@ -423,3 +423,33 @@ fn what_is_said_beside_keys_is_of_their_turn() {
     let text = "My number is [pressed the keys 7]".into();
     assert!(rig.take_outputs().contains(&Output::UserTurn { epoch: 1, text, language: 0, tentative: false }));
 }
+
+#[test]
+fn a_caller_whose_end_is_known_late_does_not_wait_in_silence_once_more() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Phrase(0, Purpose::Filler(0), phrase("Hm.")));
+    rig.at(80, Input::Speech(Edge::SpeechStarted { at_ms: 0 }));
+    rig.at(3700, transcribed("Hello.", 1000));
+    rig.at(3900, Input::UtteranceEnd);
+    rig.until(3999);
+    assert_eq!(frames(&rig.outputs), 0);
+    rig.until(4000);
+    assert_eq!(
+        frames(&rig.outputs),
+        20,
+        "3 s after the last word, and not 0.8 s after it is known to be that"
+    );
+}
+
+#[test]
+fn a_goodbye_that_stalls_hangs_nobody_up() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Phrase(0, Purpose::Apology, phrase("Sorry.")));
+    rig.caller_says(0, 1000, "Goodbye.");
+    rig.segment(1500, 1, "Goodbye.");
+    let then = Some(Then::HangUp(EndReason::AgentHangup));
+    rig.at(1600, Input::ReplyDone { epoch: 1, then });
+    rig.until(9000);
+    assert_eq!(heard_lines(&rig), ["Sorry."]);
+    assert!(!rig.take_outputs().iter().any(|output| matches!(output, Output::HangUp { .. })));
+}
