@@ -64,7 +64,7 @@ fn vendors(call: &Finished) -> Vec<&str> {
 }
 
 /// From the end of each line of the caller to the end of the call, no pause of the agent is longer than is allowed.
-fn assert_never_silent(call: &Finished) {
+pub fn assert_never_silent(call: &Finished) {
     let sound = call.recording.heard();
     let sample = |us: i64| usize::try_from(us * 8 / 1_000).unwrap_or(0).min(sound.len());
     let lines = &call.report.lines;

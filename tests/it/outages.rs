@@ -12,6 +12,7 @@ use tokio::process::Command;
 use crate::{
     answered_call::{GREETING, QUESTION},
     caller::{line, prompt, quiet},
+    faults::assert_never_silent,
     sandbox::{BINARY, Finished, Sandbox, Shape},
     trial,
 };
@@ -106,6 +107,7 @@ async fn another_listens() {
     sandbox.rehearsal.deepgram = None;
     let call = sandbox.finish(placed).await;
     call.assert_ended_by_us(EndReason::AgentHangup);
+    assert_never_silent(&call);
     assert_eq!(replaced(&call), [("deepgram", "sarvam")], "{:?}", call.faults());
     assert_eq!(caller_said(&call), [LONG_QUESTION, "Goodbye."], "not a word is lost");
     sandbox.layout.stop().await;
@@ -120,6 +122,7 @@ async fn another_speaks() {
     sandbox.rehearsal.cartesia = None;
     let call = sandbox.finish(placed).await;
     call.assert_ended_by_us(EndReason::AgentHangup);
+    assert_never_silent(&call);
     assert_eq!(replaced(&call), [("cartesia", "sarvam")], "{:?}", call.faults());
     let words = call.words();
     assert!(words.starts_with(GREETING) && words.contains("If you like, I can go on."), "{words}");
@@ -137,6 +140,7 @@ async fn another_answers() {
         .call(vec![line(library, QUESTION, quiet()).await, prompt(library, "vm-goodbye", quiet())])
         .await;
     call.assert_ended_by_us(EndReason::AgentHangup);
+    assert_never_silent(&call);
     assert_eq!(replaced(&call), [("anthropic", "claude-haiku-4-5")], "{:?}", call.faults());
     assert!(call.words().contains("costs 12 pounds for a day."), "{}", call.words());
     let asked =
