@@ -19,6 +19,8 @@ const SAMPLES_A_MS: usize = 8;
 pub struct Measures {
     /// The longest while the agent had the floor: from the end of a line of the caller to the end of the answer.
     pub silence: Duration,
+    /// The same with fillers taken for silence: how long the conversation stood still.
+    pub wait: Duration,
     /// Words that the caller said and the platform did not understand.
     pub caller_lost: Vec<String>,
     /// Words that the model wrote and the caller did not hear.
@@ -43,6 +45,7 @@ impl Measures {
         let (agent_lost, agent_twice) = differences(&written, &spoken);
         Self {
             silence: silence(report, sound, heard),
+            wait: silence(report, &without_fillers(sound, heard), heard),
             caller_lost: differences(&words(&said), &words(understood)).0,
             agent_lost,
             agent_twice,
@@ -53,6 +56,7 @@ impl Measures {
     pub fn json(&self) -> Value {
         json!({
             "silence_longest_s": self.silence.as_secs_f64(),
+            "wait_longest_s": self.wait.as_secs_f64(),
             "caller_words_lost": self.caller_lost,
             "agent_words_lost": self.agent_lost,
             "agent_words_twice": self.agent_twice,
@@ -77,6 +81,15 @@ fn silence(report: &Report, sound: &[i16], heard: &[Heard]) -> Duration {
         longest = longest.max(runs.map(<[i16]>::len).max().unwrap_or(0));
     }
     Duration::from_millis((longest / SAMPLES_A_MS) as u64)
+}
+
+fn without_fillers(sound: &[i16], heard: &[Heard]) -> Vec<i16> {
+    let mut sound = sound.to_vec();
+    for filler in heard.iter().filter(|piece| piece.is_filler()) {
+        let end = filler.end.min(sound.len());
+        sound[filler.start.min(end)..end].fill(0);
+    }
+    sound
 }
 
 /// All that the model wrote, in order; of answers to the same request the last, for the others were thrown away.

@@ -174,8 +174,9 @@ impl Display {
             words => format!("{} ({})", words.len(), words.join(" ")),
         };
         println!(
-            "fault {fault}: longest silence {:.1} s; words lost: caller's {}, agent's {}; said twice: {}; told: {}; end: {end}",
+            "fault {fault}: longest silence {:.1} s, wait {:.1} s; words lost: caller's {}, agent's {}; said twice: {}; told: {}; end: {end}",
             measures.silence.as_secs_f64(),
+            measures.wait.as_secs_f64(),
             list(&measures.caller_lost),
             list(&measures.agent_lost),
             list(&measures.agent_twice),
