@@ -163,11 +163,7 @@ mod tests {
     use mesh::Pii;
 
     use super::*;
-    use crate::{
-        conversation::{Conversation, Stop},
-        llm::Meter,
-        prompt::{self, Profile},
-    };
+    use crate::conversation::Stop;
 
     /// A model whose answers begin after these delays, one after the other; `None` never begins.
     struct Scripted {
@@ -206,19 +202,9 @@ mod tests {
         let delays: Vec<_> = begins_after.iter().map(|ms| ms.map(Duration::from_millis)).collect();
         let dropped = Arc::new(AtomicUsize::new(0));
         let model = Scripted { begins_after: Mutex::new(delays.into_iter()), dropped: Arc::clone(&dropped) };
-        let profile =
-            Profile { prompt: String::new(), language: "en".into(), tools: Vec::new(), max_tokens: 9 };
-        let conversation = Conversation::new(Default::default(), 0);
-        let completion = Completion {
-            breakers: Arc::default(),
-            model: "m".into(),
-            key: Pii::new("k".into()),
-            request: Arc::new(prompt::request(&profile, conversation.history(), "call", true)),
-            meter: Arc::new(Meter::new(true)),
-        };
         let (events, mut told) = mpsc::channel(9);
         let began = clock::now();
-        let _ = complete(&model, completion, None, &events, |event| event).await;
+        let _ = complete(&model, Completion::example(), None, &events, |event| event).await;
         let elapsed = (clock::now() - began).as_millis();
         let text = match told.try_recv() {
             Ok(Event::Text(text)) => Some(text.expose().clone()),

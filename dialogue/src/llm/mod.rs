@@ -38,6 +38,27 @@ pub struct Completion {
     pub breakers: Arc<Breakers>,
 }
 
+#[cfg(test)]
+impl Completion {
+    /// A request that says nothing of importance.
+    fn example() -> Self {
+        let profile = prompt::Profile {
+            prompt: String::new(),
+            language: "en".into(),
+            tools: Vec::new(),
+            max_tokens: 9,
+        };
+        let conversation = crate::conversation::Conversation::new(Default::default(), 0);
+        Self {
+            model: "m".into(),
+            key: Pii::new("k".into()),
+            request: Arc::new(prompt::request(&profile, conversation.history(), "call", true)),
+            meter: Arc::new(Meter::new(true)),
+            breakers: Arc::default(),
+        }
+    }
+}
+
 /// What comes back, in order; `Finished` is last.
 pub enum Event {
     /// Words.

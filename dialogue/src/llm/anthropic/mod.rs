@@ -20,7 +20,7 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use mesh::clock;
-use reqwest::{Response, header::HeaderMap};
+use reqwest::{ClientBuilder, Response, header::HeaderMap};
 use serde::Serialize;
 use url::Url;
 
@@ -33,6 +33,10 @@ const BETWEEN_EVENTS: Duration = Duration::from_secs(2);
 /// The longest stretch of an answer in which nothing comes but pings: they say that the vendor lives, and no words.
 const BETWEEN_WORDS: Duration = Duration::from_secs(4);
 const CONNECT: Duration = Duration::from_secs(2);
+/// Requests over TLS share one connection, and one that is dead gives no error. It is pinged while a request waits, and given up
+/// before the time that one attempt has alone is over, so that the next one dials anew.
+const PING: Duration = Duration::from_millis(600);
+const PONG: Duration = Duration::from_millis(900);
 /// Connections outlive the pauses of a call, so that no turn but a node's first pays for a handshake.
 const POOL_IDLE: Duration = Duration::from_secs(300);
 const ERROR_BYTES_MAX: usize = 64 << 10;
@@ -60,17 +64,12 @@ impl Anthropic {
     /// # Errors
     /// If there is no usable TLS configuration.
     pub fn new(config: &Config) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            .pool_idle_timeout(POOL_IDLE)
-            .tcp_nodelay(true)
-            .tcp_keepalive(Duration::from_secs(60))
-            .http2_keep_alive_interval(Duration::from_secs(30))
-            .http2_keep_alive_while_idle(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
+        Self::with(client(), config)
+    }
+
+    fn with(client: ClientBuilder, config: &Config) -> Result<Self, reqwest::Error> {
         let url = messages_url(&config.anthropic_base_url);
-        Ok(Self { http, url, version: config.anthropic_version.clone() })
+        Ok(Self { http: client.build()?, url, version: config.anthropic_version.clone() })
     }
 
     fn request(&self, completion: &Completion) -> Result<reqwest::RequestBuilder, Failure> {
@@ -96,6 +95,18 @@ impl Anthropic {
             .header("content-type", "application/json")
             .body(body))
     }
+}
+
+fn client() -> ClientBuilder {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT)
+        .pool_idle_timeout(POOL_IDLE)
+        .tcp_nodelay(true)
+        .tcp_keepalive(Duration::from_secs(60))
+        .http2_keep_alive_interval(PING)
+        .http2_keep_alive_timeout(PONG)
+        .http2_keep_alive_while_idle(false)
+        .redirect(reqwest::redirect::Policy::none())
 }
 
 impl LanguageModel for Anthropic {

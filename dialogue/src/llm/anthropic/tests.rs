@@ -1,7 +1,18 @@
-use proptest::prelude::*;
+use std::time::Duration;
 
-use super::message::Message;
-use crate::llm::{Event, Failure, FailureKind, Usage, sse};
+use futures_util::StreamExt;
+use mesh::clock;
+use proptest::prelude::*;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use super::{Anthropic, message::Message};
+use crate::{
+    Config,
+    llm::{Completion, Event, Failure, FailureKind, LanguageModel, Usage, sse},
+};
 
 /// What a stream gives, as lines of text.
 fn read(bytes: &[u8], step: usize) -> (Vec<String>, Option<Failure>, Message) {
@@ -198,4 +209,50 @@ fn an_answer_without_an_end_is_broken_off() {
         "delta": {"type": "text_delta", "text": words}});
     let (_, failure, _) = read(format!("data: {delta}\n\n").repeat(200).as_bytes(), 1_000);
     assert!(matches!(failure, Some(Failure { kind: FailureKind::Transient(_), .. })), "{failure:?}");
+}
+
+/// A vendor over HTTP/2 that answers the first request of the connection, with nothing, and never sends a byte again.
+async fn falls_silent(mut socket: TcpStream) {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const STATUS_200: [u8; 10] = [0, 0, 1, 1, 5, 0, 0, 0, 1, 0x88];
+    const HEADERS: u8 = 1;
+    socket.write_all(&SETTINGS).await.unwrap();
+    socket.read_exact(&mut [0; "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len()]).await.unwrap();
+    let mut head = [0; 9];
+    while socket.read_exact(&mut head).await.is_ok() {
+        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        socket.read_exact(&mut payload).await.unwrap();
+        if head[3] == HEADERS && head[8] == 1 {
+            socket.write_all(&STATUS_200).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dead_connection_is_found_while_one_attempt_lasts() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let config = Config { anthropic_base_url: base.parse().unwrap(), ..Config::default() };
+    let model = Anthropic::with(super::client().http2_prior_knowledge(), &config).unwrap();
+    let failure = async || {
+        let mut answer = model.complete(Completion::example(), clock::now() + Duration::from_secs(4));
+        let first = tokio::time::timeout(Duration::from_secs(2), answer.next());
+        first.await.expect("it is told within the time of one attempt").unwrap().err()
+    };
+    let transient = |failure: Option<Failure>| failure.unwrap().kind == FailureKind::Transient(None);
+    let vendor = async {
+        let (socket, _) = listener.accept().await.unwrap();
+        falls_silent(socket).await;
+        listener.accept().await.unwrap();
+    };
+    let calls = async {
+        assert!(transient(failure().await), "the answer is empty, its connection good");
+        assert!(transient(failure().await));
+        failure().await
+    };
+    tokio::select! {
+        () = vendor => {}
+        _ = calls => panic!("the third request went where the second did"),
+    }
 }
