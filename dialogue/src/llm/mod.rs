@@ -3,6 +3,7 @@
 pub mod anthropic;
 mod attempts;
 mod breakers;
+mod budget;
 mod meter;
 mod sse;
 
@@ -34,7 +35,7 @@ pub struct Completion {
     pub request: Arc<prompt::Request>,
     /// Counts what it costs, however it ends.
     pub meter: Arc<Meter>,
-    /// Models that are not asked for a while.
+    /// Models that are not asked for a while, and how many may be asked twice at once.
     pub breakers: Arc<Breakers>,
 }
 
