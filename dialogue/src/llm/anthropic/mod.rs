@@ -30,7 +30,8 @@ use crate::{Config, prompt};
 
 /// The longest silence inside an answer. The caller hears what was written before it meanwhile.
 const BETWEEN_EVENTS: Duration = Duration::from_secs(2);
-/// The longest stretch of an answer in which nothing comes but pings: they say that the vendor lives, and no words.
+/// The longest that an answer is waited for while nothing comes but pings: they say that the vendor lives, and no words. Time in
+/// which the call does not read counts for nobody.
 const BETWEEN_WORDS: Duration = Duration::from_secs(4);
 const CONNECT: Duration = Duration::from_secs(2);
 /// Requests over TLS share one connection, and one that is dead gives no error. It is pinged while a request waits, and given up
@@ -128,8 +129,8 @@ impl LanguageModel for Anthropic {
 struct Answer {
     request: Option<reqwest::RequestBuilder>,
     first_byte_by: Instant,
-    /// By then something else than a ping must come.
-    words_by: Instant,
+    /// How much longer something else than a ping is waited for.
+    words_left: Duration,
     body: Option<Response>,
     parser: sse::Parser,
     message: Message,
@@ -142,7 +143,7 @@ impl Answer {
         Self {
             request: Some(request),
             first_byte_by,
-            words_by: first_byte_by,
+            words_left: BETWEEN_WORDS,
             body: None,
             parser: sse::Parser::default(),
             message: Message::default(),
@@ -165,7 +166,7 @@ impl Answer {
                 .push(&bytes)
                 .map_err(|sse::TooLong| failure::transient("the model's answer is not an event stream"))?;
             if frames.iter().any(|frame| frame.event != "ping") {
-                self.words_by = clock::now() + BETWEEN_WORDS;
+                self.words_left = BETWEEN_WORDS;
             }
             for frame in frames {
                 self.ready.extend(self.message.handle(&frame).transpose());
@@ -184,16 +185,17 @@ impl Answer {
             };
             let (response, bytes) = tokio::time::timeout_at(by, first).await.map_err(late)??;
             self.body = Some(response);
-            self.words_by = clock::now() + BETWEEN_WORDS;
             return Ok(bytes);
         }
         let Some(response) = &mut self.body else {
             return Err(failure::transient("the answer was never opened"));
         };
-        let by = self.words_by.min(clock::now() + BETWEEN_EVENTS);
-        tokio::time::timeout_at(by.into(), chunk(response))
+        let since = clock::now();
+        let bytes = tokio::time::timeout(self.words_left.min(BETWEEN_EVENTS), chunk(response))
             .await
-            .map_err(|_| failure::transient("the model fell silent inside its answer"))?
+            .map_err(|_| failure::transient("the model fell silent inside its answer"))?;
+        self.words_left = self.words_left.saturating_sub(clock::now().saturating_duration_since(since));
+        bytes
     }
 }
 

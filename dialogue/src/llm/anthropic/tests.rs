@@ -8,7 +8,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::{Anthropic, message::Message};
+use super::{Answer, Anthropic, message::Message};
 use crate::{
     Config,
     llm::{Completion, Event, Failure, FailureKind, LanguageModel, Usage, sse},
@@ -209,6 +209,51 @@ fn an_answer_without_an_end_is_broken_off() {
         "delta": {"type": "text_delta", "text": words}});
     let (_, failure, _) = read(format!("data: {delta}\n\n").repeat(200).as_bytes(), 1_000);
     assert!(matches!(failure, Some(Failure { kind: FailureKind::Transient(_), .. })), "{failure:?}");
+}
+
+const PING: &str = r#"{"type":"ping"}"#;
+const WORD: &str =
+    r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Well. "}}"#;
+
+/// An answer that was begun and of which these events follow, each so many milliseconds after it is waited for.
+fn answer(events: &'static [(u64, &'static str)]) -> Answer {
+    let body = futures_util::stream::iter(events).then(async |(after_ms, event)| {
+        tokio::time::sleep(Duration::from_millis(*after_ms)).await;
+        Ok::<_, std::convert::Infallible>(stream(&[event]))
+    });
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let request = super::client().build().unwrap().get("http://127.0.0.1:9");
+    let mut answer = Answer::new(request, clock::now(), Completion::example().meter);
+    answer.request = None;
+    answer.body = Some(http::Response::new(reqwest::Body::wrap_stream(body)).into());
+    answer
+}
+
+/// Reads the answer to its end; what each event is held for before the next is read.
+async fn words(mut answer: Answer, held_ms: u64) -> Result<usize, Failure> {
+    let mut words = 0;
+    while answer.next().await?.is_some() {
+        words += 1;
+        tokio::time::sleep(Duration::from_millis(held_ms)).await;
+    }
+    Ok(words)
+}
+
+const BLOCK: &str = r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
+const END: &str =
+    r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":3}}"#;
+
+#[tokio::test(start_paused = true)]
+async fn what_the_call_does_not_read_is_not_the_vendors_silence() {
+    let slowly = &[(0, START), (0, BLOCK), (0, WORD), (1_500, PING), (1_500, WORD), (0, END), (0, STOP)];
+    assert_eq!(words(answer(slowly), 60_000).await, Ok(3));
+    // What is waited for is, pings or not.
+    let pings = &[(0, START), (0, BLOCK), (0, WORD), (1_500, PING), (1_500, PING), (1_500, WORD)];
+    let began = clock::now();
+    assert!(words(answer(pings), 0).await.is_err());
+    assert_eq!((clock::now() - began).as_millis(), 4_000);
+    let silent = &[(0, START), (0, BLOCK), (0, WORD), (2_500, WORD)];
+    assert!(words(answer(silent), 0).await.is_err());
 }
 
 /// A vendor over HTTP/2 that answers the first request of the connection, with nothing, and never sends a byte again.
