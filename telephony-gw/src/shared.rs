@@ -36,6 +36,9 @@ const NOTES_MAX: usize = 8;
 /// How often expired admissions are looked for.
 const PURGE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a call waits to learn which vendors its agent uses: its carrier waits for the webhook meanwhile.
+const AGENT_WAIT: Duration = Duration::from_millis(500);
+
 /// Every agent thinks with it.
 const LLM_VENDOR: &str = "anthropic";
 
@@ -105,18 +108,17 @@ impl Shared {
     }
 
     /// The vendors that calls of an agent's version use while none of them fails, as far as that matters for a limit. An agent
-    /// that cannot be asked for is admitted: media may know it, and a vendor over its limit says so itself.
+    /// that is not known in time is admitted: media may know it, and a vendor over its limit says so itself.
     pub async fn vendors(&self, agent: &str, version: i32) -> Vec<String> {
         if self.leases.is_empty() {
             return Vec::new();
         }
-        match self.directory.agent(agent, version).await {
-            Ok(agent) => vendors_of(&agent),
-            Err(status) => {
-                tracing::warn!(agent, code = ?status.code(), "a call takes no leases: its agent is not known");
-                Vec::new()
-            }
+        match tokio::time::timeout(AGENT_WAIT, self.directory.agent(agent, version)).await {
+            Ok(Ok(agent)) => return vendors_of(&agent),
+            Ok(Err(status)) => events::CallWithoutLease { agent, why: &status.code() }.emit(),
+            Err(late) => events::CallWithoutLease { agent, why: &late }.emit(),
         }
+        Vec::new()
     }
 
     /// The calls of this node. Never held across an await.
