@@ -46,3 +46,13 @@ async fn a_call_waits_for_its_agent_for_half_a_second() {
     assert_eq!(clock::now() - asked, WAIT);
     assert!(metrics().contains("trunkline_calls_without_lease_total 1"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_that_comes_twice_takes_one_lease() {
+    let gateway = gateway(2, Duration::from_millis(100)).await;
+    let both = tokio::join!(is_admitted(&gateway, "CA1"), is_admitted(&gateway, "CA1"));
+    assert_eq!(both, (true, true));
+    assert!(is_admitted(&gateway, "CA1").await, "once more, later");
+    assert!(is_admitted(&gateway, "CA2").await);
+    assert!(!is_admitted(&gateway, "CA3").await);
+}
