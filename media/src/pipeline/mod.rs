@@ -373,7 +373,6 @@ impl Pipeline {
                 };
                 self.set_agent(agent, now);
                 self.turn.spoken(self.playout.spoken());
-                self.turn.said_until(self.playout.silent_since());
                 self.ear.say(&payload, at.saturating_duration_since(self.origin));
                 self.outputs.push_back(Output::Frame { epoch, payload });
             }

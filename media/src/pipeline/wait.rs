@@ -172,6 +172,7 @@ impl Pipeline {
         if self.ending.over {
             return;
         }
+        self.turn.said_until(self.playout.runs_out_at());
         let certain = self.reply.as_ref().is_none_or(|reply| reply.tentative.is_none());
         let since = self.ending.decided_at.filter(|_| certain && self.taken.is_none()).unwrap_or(now);
         self.ending.decided_at = self.ending.then.as_ref().map(|_| since);
@@ -193,8 +194,9 @@ impl Pipeline {
                 self.waits.answered();
             }
             let started = *self.waits.wait_started.get_or_insert(since);
-            // It may have taken long to find that the caller does not go on.
-            let quiet_since = spoke_until.max(silent_since).unwrap_or(since).min(since);
+            // It may have taken long to find that the caller, who spoke last, does not go on.
+            let spoke_last = spoke_until.filter(|spoke| silent_since.is_none_or(|end| end <= *spoke));
+            let quiet_since = spoke_last.unwrap_or(since).min(since);
             let again = since.max(quiet_since + FILLER_AGAIN);
             match self.waits.lines.filler_delay(self.waits.fillers_said) {
                 Some(after) => (started + after).clamp(since, again),

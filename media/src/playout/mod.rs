@@ -251,6 +251,11 @@ impl Playout {
         self.last_end
     }
 
+    /// When the audio of an utterance of which more is to come ends, as far as it has come.
+    pub fn runs_out_at(&self) -> Option<Instant> {
+        self.utterances.front().filter(|utterance| !utterance.complete).and(self.last_end)
+    }
+
     /// Adds text that will be spoken.
     pub fn text(&mut self, epoch: i64, text: &str) {
         if let Some(utterance) = self.of(epoch) {

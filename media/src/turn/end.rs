@@ -9,7 +9,7 @@ use super::{
 };
 
 /// How far a transcript may end before the end of speech and still cover it: the VAD's chunk and the words' own edges.
-const COVER_TOLERANCE: Duration = Duration::from_millis(250);
+pub(super) const COVER_TOLERANCE: Duration = Duration::from_millis(250);
 /// Sound that goes on for this long after the caller's newest words, and brings no more, is noise.
 const STALE_WORDS: Duration = Duration::from_millis(2500);
 /// Speech shorter than this that brings no words is not asked about.
@@ -197,6 +197,7 @@ impl TurnTaker {
         let interim = std::mem::take(&mut self.interim);
         join(&mut text, &interim);
         self.ended = None;
+        self.ended_before = None;
         self.newest_words = None;
         self.words_over = false;
         self.unanswered = None;

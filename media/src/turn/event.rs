@@ -88,6 +88,11 @@ pub enum Sound {
 }
 
 impl Sound {
+    /// A voice that is not too far away to be the caller's.
+    pub(super) fn may_be_callers(self) -> bool {
+        matches!(self, Self::Voice(Strength::Strong | Strength::Weak))
+    }
+
     pub(super) fn strength(self) -> Strength {
         match self {
             Self::Voice(strength) => strength,

@@ -71,11 +71,11 @@ pub struct TurnTaker {
     agent: Agent,
     /// What the caller hears or has just heard us say.
     spoken: String,
-    /// When the audio that was handed on so far ends.
+    /// When the audio of an utterance that goes on ends, as far as it has come.
     said_until: Option<Instant>,
     onset: Option<Instant>,
     ended: Option<(Instant, Duration)>,
-    /// The same for the speech before sound that began over a filler.
+    /// The same for the speech before sound that began over a filler, as long as it may be the filler that comes back.
     ended_before: Option<(Instant, Duration)>,
     /// How long the last speech was.
     speech_length: Duration,
@@ -87,6 +87,8 @@ pub struct TurnTaker {
     held: Option<Held>,
     finals: String,
     interim: String,
+    /// The transcriber told that these words are over, and has not settled them.
+    interim_over: bool,
     transcript_at: Option<Instant>,
     /// Where the settled transcript ends.
     covered: Duration,
@@ -165,6 +167,7 @@ impl TurnTaker {
             loudest: [None; 2],
             sound_since: None,
             spoke_at: None,
+            interim_over: false,
             began_in_gap: false,
             quiet_at: None,
             audible_at: None,
@@ -196,14 +199,18 @@ impl TurnTaker {
                 self.sound_since.get_or_insert(at);
                 self.hold_until = Some((at + FIRST_WORD_MAX).min(held_since + HOLD_MAX));
                 let ended = self.ended.take();
-                self.ended_before = ended.filter(|_| self.agent == Agent::Filling);
+                self.ended_before =
+                    ended.filter(|_| self.agent == Agent::Filling && !self.sound.may_be_callers());
                 self.overlap_decided = false;
                 self.overlap_again = None;
             }
             Input::SpeechEnded { at, offset } => self.speech_ended(at, offset),
             Input::Sound(sound) => self.sounds(sound),
             Input::Transcript(transcript) => self.transcript(&transcript, now),
-            Input::UtteranceEnd => self.words_over = !self.finals.is_empty(),
+            Input::UtteranceEnd => {
+                self.words_over = !self.finals.is_empty();
+                self.interim_over = !self.interim.is_empty();
+            }
             Input::VendorEndOfTurn { text, end } => self.vendor_end(text, end, now),
             Input::VendorLikelyEndOfTurn { text, end } => self.vendor_likely(text, end, now),
             Input::VendorTurnResumed => self.not_likely(),
@@ -229,9 +236,8 @@ impl TurnTaker {
     fn speech_ended(&mut self, at: Instant, offset: Duration) {
         let onset = self.onset.take().unwrap_or(at);
         self.quiet_at = Some(at);
-        let strong = self.loudest[0] == Some(Strength::Strong);
-        if let Some(before) = self.ended_before.take().filter(|_| !strong) {
-            // Most likely our own filler coming back: the caller does not go on, and is not waited for anew.
+        if let Some(before) = self.ended_before.take() {
+            // Our own filler came back: the caller does not go on, and is not waited for anew.
             self.ended = Some(before);
             return;
         }
@@ -253,6 +259,7 @@ impl TurnTaker {
 
     fn sounds(&mut self, sound: Sound) {
         self.sound = sound;
+        self.ended_before.take_if(|_| sound.may_be_callers());
         if self.onset.is_some() {
             self.loudest[0] = self.loudest[0].max(Some(sound.strength()));
         }
@@ -297,7 +304,7 @@ impl TurnTaker {
         text.clone_into(&mut self.spoken);
     }
 
-    /// Up to when the caller hears it, as far as its audio has come.
+    /// Our utterance goes on, and its audio has come up to there; `None` while no more of it is to come.
     pub fn said_until(&mut self, end: Option<Instant>) {
         self.said_until = end;
     }
@@ -388,6 +395,11 @@ impl TurnTaker {
             return;
         }
         let words = transcript.text.trim();
+        let interim_over = std::mem::take(&mut self.interim_over);
+        // Words that the transcriber told to be over were said, though their final transcript never came.
+        let kept =
+            Some(self.interim.clone()).filter(|_| interim_over && transcript.is_final && words.is_empty());
+        let words = kept.as_deref().unwrap_or(words);
         if transcript.is_final && transcript.utterance_over {
             self.covered = self.covered.max(transcript.end);
         }
@@ -426,6 +438,7 @@ impl TurnTaker {
         let came = self.newest_words.filter(|_| known).map_or(now, |(came, _)| came);
         self.newest_words = Some((came, transcript.end));
         self.words_over = false;
+        self.ended_before.take_if(|(_, before)| transcript.end > *before + end::COVER_TOLERANCE);
         if self.held.is_some() && self.config.barge_in_words_min > 1 && !self.says_enough(words) {
             return;
         }

@@ -34,8 +34,9 @@ impl TurnTaker {
     /// backchannels, what may become one, what is said in passing, and our own coming back.
     /// `end`: where they end on the audio clock.
     pub(super) fn is_for_us(&self, words: &str, is_final: bool, end: Duration, now: Instant) -> bool {
-        let goes_on = !self.interim.is_empty() && words.starts_with(&self.interim);
-        if is_final && goes_on {
+        let rest = words.strip_prefix(self.interim.as_str()).filter(|_| !self.interim.is_empty());
+        let goes_on = rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric));
+        if is_final && rest.is_some() {
             // They were when they came first, whatever sounds now.
             return true;
         }
@@ -94,7 +95,9 @@ impl TurnTaker {
         let (language, extra) = (&self.config.language, &self.config.backchannels);
         let length = self.onset.map_or(self.speech_length, |onset| now.saturating_duration_since(onset));
         let over_us = self.spoke_at.zip(self.audible_at).is_none_or(|(spoke, audible)| spoke >= audible);
+        // The sound of words that come late is not the last that was heard.
         over_us
+            && self.behind.is_none()
             && !self.began_in_gap
             && !self.is_loud()
             && length <= PASSING_MAX

@@ -46,6 +46,11 @@ impl Rig {
         self.at(at, Input::SpeechEnded { at: instant, offset: ms(end) })
     }
 
+    fn interim(&mut self, at: u64, text: &str, end: u64) -> Vec<Output> {
+        let (text, end) = (text.into(), ms(end));
+        self.at(at, Input::Transcript(Transcript { text, is_final: false, utterance_over: false, end }))
+    }
+
     fn words(&mut self, at: u64, text: &str, end: u64) -> Vec<Output> {
         self.at(
             at,
@@ -120,7 +125,7 @@ fn a_filler_over_words_that_come_late_takes_none_of_them_away() {
 
 #[test]
 fn our_own_filler_that_comes_back_does_not_put_the_end_of_a_turn_off() {
-    let over_a_filler = |sound| {
+    let over_a_filler = |sound, goes_on: &str| {
         let mut rig = Rig::new();
         rig.started(80, 0);
         rig.at(500, LOST);
@@ -129,13 +134,57 @@ fn our_own_filler_that_comes_back_does_not_put_the_end_of_a_turn_off() {
         rig.at(2000, Input::Sound(sound));
         rig.started(2080, 2000);
         rig.words(2500, "Hello.", 1000);
+        if !goes_on.is_empty() {
+            rig.interim(2550, goes_on, 2500);
+        }
         rig.at(2600, Input::Agent(Agent::Silent));
         rig.ended(2700, 2600)
     };
-    assert_eq!(text_of(&over_a_filler(Sound::Echo)), Some("Hello."));
-    assert_eq!(text_of(&over_a_filler(Sound::Voice(Strength::Distant))), Some("Hello."));
-    let goes_on = over_a_filler(Sound::Voice(Strength::Strong));
-    assert_eq!(goes_on, vec![Output::Finalize], "the caller goes on");
+    assert_eq!(text_of(&over_a_filler(Sound::Echo, "")), Some("Hello."));
+    assert_eq!(text_of(&over_a_filler(Sound::Voice(Strength::Distant), "")), Some("Hello."));
+    for strength in [Strength::Strong, Strength::Weak] {
+        let goes_on = over_a_filler(Sound::Voice(strength), "");
+        assert_eq!(goes_on, vec![Output::Finalize], "the caller goes on");
+    }
+    let goes_on = over_a_filler(Sound::Echo, "and a room");
+    assert_eq!(
+        goes_on,
+        vec![Output::Finalize],
+        "the words are the caller's, whatever the sound is taken for"
+    );
+}
+
+#[test]
+fn the_end_before_a_filler_is_of_no_turn_after_it() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.at(500, LOST);
+    rig.ended(1100, 1000);
+    rig.at(1850, Input::Agent(Agent::Filling));
+    rig.at(2000, Input::Sound(Sound::Echo));
+    rig.started(2080, 2000);
+    rig.words(2500, "Hello.", 1000);
+    assert_eq!(rig.taker.take_words(), "Hello.");
+    rig.at(2600, Input::Agent(Agent::Silent));
+    assert_eq!(rig.ended(2700, 2600), vec![Output::Finalize], "speech of its own");
+}
+
+#[test]
+fn words_that_are_over_and_never_settled_are_a_turn() {
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.interim(900, "Book a room", 800);
+    rig.at(1900, Input::UtteranceEnd);
+    rig.ended(3100, 3000);
+    assert_eq!(text_of(&rig.words(3200, "", 3100)), None);
+    assert_eq!(text_of(&rig.at(3300, Input::Tick)), Some("Book a room"));
+    // Without that word of the transcriber's they were taken back.
+    let mut rig = Rig::new();
+    rig.started(80, 0);
+    rig.interim(900, "Book a room", 800);
+    rig.ended(3100, 3000);
+    rig.words(3200, "", 3100);
+    assert_eq!(text_of(&rig.at(3300, Input::Tick)), None);
 }
 
 #[test]

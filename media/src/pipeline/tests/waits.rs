@@ -453,3 +453,19 @@ fn a_goodbye_that_stalls_hangs_nobody_up() {
     assert_eq!(heard_lines(&rig), ["Sorry."]);
     assert!(!rig.take_outputs().iter().any(|output| matches!(output, Output::HangUp { .. })));
 }
+
+#[test]
+fn a_filler_waits_its_time_although_we_have_been_silent_for_long() {
+    let mut rig = Rig::new();
+    rig.at(0, Input::Phrase(0, Purpose::Filler(0), phrase("Hm.")));
+    rig.at(0, Input::Phrase(0, Purpose::Greeting, phrase("Hello!")));
+    rig.until(1000);
+    rig.take_outputs();
+    rig.at(1080, Input::Speech(Edge::SpeechStarted { at_ms: 1000 }));
+    rig.at(1500, Input::SttLost("reset".into()));
+    rig.at(5100, Input::Speech(Edge::SpeechEnded { at_ms: 5000 }));
+    rig.until(5799);
+    assert_eq!(frames(&rig.outputs), 0, "the caller draws breath");
+    rig.until(5900);
+    assert!(frames(&rig.outputs) > 0, "0.8 s after the caller's last sound");
+}
