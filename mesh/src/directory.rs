@@ -107,7 +107,7 @@ impl Directory {
         Self(Arc::new(Shared { routing, agents, versions, keys }))
     }
 
-    /// A version of an agent; version 0 is the newest and is asked for every time.
+    /// A version of an agent; version 0 is the live one and is asked for every time, then remembered under its own number.
     ///
     /// # Errors
     /// What the tenancy role answered, or DEADLINE_EXCEEDED after 3 s.
@@ -127,8 +127,9 @@ impl Directory {
             .agent
             .ok_or_else(|| ServiceError::internal(&"an answer without an agent"))?;
         let agent = Arc::new(agent);
+        let version = if version == 0 { agent.version } else { version };
         if version != 0 {
-            self.0.versions.insert(key, agent.clone(), clock::now());
+            self.0.versions.insert((key.0, version), agent.clone(), clock::now());
         }
         Ok(agent)
     }

@@ -3,8 +3,10 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
+use axum::body::Body;
+use prost::Message;
 use proto::tenancy::v1::{
-    GetProviderKeysResponse, ListInactiveTenantsRequest, ListInactiveTenantsResponse,
+    GetAgentResponse, GetProviderKeysResponse, ListInactiveTenantsRequest, ListInactiveTenantsResponse,
     routing_service_server::{RoutingService, RoutingServiceServer},
 };
 use tower::ServiceExt;
@@ -88,4 +90,27 @@ async fn an_owner_is_remembered_for_seconds_and_kept_while_nobody_can_be_asked()
     assert_eq!(resolve().await, Err(Code::NotFound));
     told(Err(Code::Unavailable));
     assert_eq!(resolve().await, Err(Code::Unavailable));
+}
+
+#[tokio::test]
+async fn the_live_version_is_not_fetched_again_under_its_number() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    let agents = Hop::new(tower::service_fn(move |_: http::Request<tonic::body::Body>| {
+        counter.fetch_add(1, SeqCst);
+        let agent = Agent { version: 7, ..Default::default() };
+        let message = GetAgentResponse { agent: Some(agent) }.encode_to_vec();
+        let frame = [&[0, 0, 0, 0, message.len() as u8][..], &message].concat();
+        let response = http::Response::builder()
+            .header("content-type", "application/grpc")
+            .header("grpc-status", 0)
+            .body(tonic::body::Body::new(Body::from(frame)));
+        async { response.map_err(|error| crate::HopError(error.into())) }
+    }));
+    let routing = RoutingServiceClient::new(agents.clone());
+    let directory = Directory::new(routing, AgentServiceClient::new(agents));
+    for (version, asks) in [(0, 1), (7, 1), (0, 2), (6, 3), (6, 3)] {
+        assert_eq!(directory.agent("a", version).await.unwrap().version, 7);
+        assert_eq!(asked.load(SeqCst), asks, "version {version}");
+    }
 }

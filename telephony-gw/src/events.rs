@@ -23,6 +23,19 @@ impl CallAdmitted<'_> {
     }
 }
 
+/// A call takes no leases, since nobody said in time which vendors its agent uses.
+pub struct CallWithoutLease<'a> {
+    pub agent: &'a str,
+    pub why: &'a dyn std::fmt::Display,
+}
+
+impl CallWithoutLease<'_> {
+    pub fn emit(self) {
+        counter!("trunkline_calls_without_lease_total").increment(1);
+        tracing::warn!(agent = self.agent, why = %self.why, "a call takes no leases: its agent is not known");
+    }
+}
+
 /// A call ended, connected or not.
 pub struct CallOver<'a> {
     pub context: &'a CallContext,

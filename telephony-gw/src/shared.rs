@@ -13,7 +13,8 @@ use mesh::{
 use proto::{
     media::v1::media_service_client::MediaServiceClient,
     tenancy::v1::{
-        Agent, agent_service_client::AgentServiceClient, routing_service_client::RoutingServiceClient,
+        Agent, Language, agent_service_client::AgentServiceClient,
+        routing_service_client::RoutingServiceClient,
     },
     to_wire,
     types::v1::{CallContext, CallEnded, CallEvent, Carrier, EndReason, call_event},
@@ -34,6 +35,9 @@ use crate::{
 const NOTES_MAX: usize = 8;
 /// How often expired admissions are looked for.
 const PURGE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a call waits to learn which vendors its agent uses: its carrier waits for the webhook meanwhile.
+const AGENT_WAIT: Duration = Duration::from_millis(500);
 
 /// Every agent thinks with it.
 const LLM_VENDOR: &str = "anthropic";
@@ -104,18 +108,17 @@ impl Shared {
     }
 
     /// The vendors that calls of an agent's version use while none of them fails, as far as that matters for a limit. An agent
-    /// that cannot be asked for is admitted: media may know it, and a vendor over its limit says so itself.
+    /// that is not known in time is admitted: media may know it, and a vendor over its limit says so itself.
     pub async fn vendors(&self, agent: &str, version: i32) -> Vec<String> {
         if self.leases.is_empty() {
             return Vec::new();
         }
-        match self.directory.agent(agent, version).await {
-            Ok(agent) => vendors_of(&agent),
-            Err(status) => {
-                tracing::warn!(agent, code = ?status.code(), "a call takes no leases: its agent is not known");
-                Vec::new()
-            }
+        match tokio::time::timeout(AGENT_WAIT, self.directory.agent(agent, version)).await {
+            Ok(Ok(agent)) => return vendors_of(&agent),
+            Ok(Err(status)) => events::CallWithoutLease { agent, why: &status.code() }.emit(),
+            Err(late) => events::CallWithoutLease { agent, why: &late }.emit(),
         }
+        Vec::new()
     }
 
     /// The calls of this node. Never held across an await.
@@ -209,12 +212,23 @@ impl Shared {
 }
 
 fn vendors_of(agent: &Agent) -> Vec<String> {
-    let languages = agent.languages.iter();
-    let listening = languages.clone().filter_map(|language| language.listening.as_ref());
-    let voices = languages.filter_map(|language| language.voice.as_ref());
-    let listening = listening.chain(&agent.listening).map(|listening| listening.vendor.clone());
-    let voices = voices.chain(&agent.voice).map(|voice| voice.vendor.clone());
+    let listening = of_languages(agent, &agent.listening, |language| &language.listening);
+    let voices = of_languages(agent, &agent.voice, |language| &language.voice);
+    let listening = listening.into_iter().map(|listening| listening.vendor.clone());
+    let voices = voices.into_iter().map(|voice| voice.vendor.clone());
     listening.chain(voices).chain([LLM_VENDOR.to_owned()]).collect()
+}
+
+/// What the languages of an agent name; the agent's own stands in for those that name nothing.
+fn of_languages<'a, T>(
+    agent: &'a Agent,
+    own: &'a Option<T>,
+    named: impl Fn(&'a Language) -> &'a Option<T>,
+) -> Vec<&'a T> {
+    if agent.languages.is_empty() {
+        return own.iter().collect();
+    }
+    agent.languages.iter().filter_map(|language| named(language).as_ref().or(own.as_ref())).collect()
 }
 
 async fn purge(shared: Weak<Shared>) {
@@ -224,5 +238,42 @@ async fn purge(shared: Weak<Shared>) {
         interval.tick().await;
         let Some(shared) = shared.upgrade() else { return };
         shared.purge();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::tenancy::v1::{Listening, Voice};
+
+    use super::*;
+
+    fn listening(vendor: &str) -> Option<Listening> {
+        Some(Listening { vendor: vendor.into(), ..Default::default() })
+    }
+
+    fn voice(vendor: &str) -> Option<Voice> {
+        Some(Voice { vendor: vendor.into(), ..Default::default() })
+    }
+
+    #[test]
+    fn an_agents_own_vendors_count_where_a_language_uses_them() {
+        let bare = Language::default();
+        let own = Language { listening: listening("sarvam"), voice: voice("bulbul"), ..bare.clone() };
+        let heard = Language { listening: listening("sarvam"), ..bare.clone() };
+        let vendors = |languages: &[&Language]| {
+            let languages = languages.iter().copied().cloned().collect();
+            let agent = Agent {
+                listening: listening("deepgram"),
+                voice: voice("cartesia"),
+                languages,
+                ..Default::default()
+            };
+            vendors_of(&agent).join(" ")
+        };
+        assert_eq!(vendors(&[]), "deepgram cartesia anthropic");
+        assert_eq!(vendors(&[&bare]), "deepgram cartesia anthropic");
+        assert_eq!(vendors(&[&own]), "sarvam bulbul anthropic");
+        assert_eq!(vendors(&[&heard, &own]), "sarvam sarvam cartesia bulbul anthropic");
+        assert_eq!(vendors(&[&own, &bare]), "sarvam deepgram bulbul cartesia anthropic");
     }
 }

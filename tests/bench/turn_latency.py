@@ -181,7 +181,8 @@ def embeddings(events):
 
 def assign_embeddings(calls, events):
     """The embedding that lies in each gap. The vendor does not know the call, so each goes to one gap that holds it, those
-    that fit closest first. Whichever goes where, the time left to us is the same in sum."""
+    that fit closest first. Whichever goes where, the time left to us is the same in sum. How many gaps have none: their
+    embedding counts as ours."""
     asked = list(embeddings(events))
     fits = sorted((until - since - (done - start), index, call, (since, until), done - start)
                   for call, of_call in enumerate(calls) for since, until in of_call.gaps()
@@ -191,6 +192,7 @@ def assign_embeddings(calls, events):
         if index not in taken and gap not in calls[call].embedding_us:
             taken.add(index)
             calls[call].embedding_us[gap] = duration
+    return sum(gap not in call.embedding_us for call in calls for gap in call.gaps())
 
 
 def measure(platform, title, calls, at_once):
@@ -202,11 +204,13 @@ def measure(platform, title, calls, at_once):
 
 
 def taken_apart(reports, platform):
-    """A row for each turn of these calls, and how many have none for which reason."""
+    """A row for each turn of these calls, and how many have none for which reason. Searches whose embedding was not found
+    are counted there too, but have their row."""
     events, rows, without = platform.events(), [], {}
     ids = [rig.call_id(report) for report in reports]
     calls = [Call(events, call_id, platform.vendors) for call_id in ids]
-    assign_embeddings(calls, events)
+    if unassigned := assign_embeddings(calls, events):
+        without["searches without an embedding"] = unassigned
     for report, call_id, call in zip(reports, ids, calls):
         turns = [call.turn(turn) for turn in report["turns"]]
         for turn, row in zip(report["turns"], turns + ["not spoken"] * (len(LINES) - len(turns))):

@@ -32,6 +32,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("leases::a_call_over_a_vendors_limit_is_answered_busy", is_busy),
         trial("leases::a_call_over_a_vendors_limit_is_not_placed", is_not_placed),
+        trial("leases::a_call_that_the_carrier_refuses_gives_its_lease_back", is_refused),
     ]
 }
 
@@ -64,12 +65,17 @@ async fn is_busy() {
     assert_eq!(next, Ended::ServerHungUp, "there is room again");
 }
 
-async fn is_not_placed() {
-    let stage = Stage::start_with(Shape::Together, |config| {
+/// A platform with room for one call.
+async fn narrow() -> Stage {
+    Stage::start_with(Shape::Together, |config| {
         let cartesia = config.vendors.get_mut("cartesia").expect("a vendor");
         cartesia.calls_max = Some(1);
     })
-    .await;
+    .await
+}
+
+async fn is_not_placed() {
+    let stage = narrow().await;
     let goodbye = prompt(&stage.sandbox.rehearsal.library, "vm-goodbye", LONG);
     let mut first = stage.sandbox.place(vec![goodbye]);
     first.until(|what| matches!(what, What::AgentAudible)).await;
@@ -81,5 +87,15 @@ async fn is_not_placed() {
     assert_eq!(stage.dialled(), Vec::<String>::new());
     first.hang_up();
     stage.sandbox.finish(first).await;
+    stage.sandbox.layout.stop().await;
+}
+
+async fn is_refused() {
+    let stage = narrow().await;
+    stage.refuse_next();
+    let refused = stage.create(outbound::request(false)).await.expect_err("the carrier refuses");
+    assert_eq!(reason_of(&refused), Some(ErrorReason::CarrierRefused));
+    let call_id = stage.create(outbound::request(false)).await.expect("there is room again");
+    stage.sandbox.events_of(&call_id).await;
     stage.sandbox.layout.stop().await;
 }

@@ -94,6 +94,11 @@ impl Stage {
         Ok(calls.create_call(request).await?.into_inner().call_id)
     }
 
+    /// Twilio refuses the next request.
+    pub fn refuse_next(&self) {
+        self.twilio.fail_next(&[400]);
+    }
+
     /// Whom Twilio has dialled.
     pub fn dialled(&self) -> Vec<String> {
         self.twilio.exchange().dialled()
@@ -268,7 +273,7 @@ async fn refusals() {
     assert_eq!(refused(|_| {}).await, away);
     stage.twilio.fail_next(&[500]);
     assert_eq!(refused(|_| {}).await, away);
-    stage.twilio.fail_next(&[400]);
+    stage.refuse_next();
     assert_eq!(refused(|_| {}).await, (Code::FailedPrecondition, ErrorReason::CarrierRefused));
     assert_eq!(stage.dialled(), Vec::<String>::new());
     stage.twilio.fail_next(&[429]);

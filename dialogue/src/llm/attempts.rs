@@ -11,7 +11,7 @@ use super::{Completion, Event, Failure, FailureKind, LanguageModel};
 /// How long a model has to begin its answer, all attempts together: the caller hears silence meanwhile.
 pub const FIRST_BYTE: Duration = Duration::from_secs(4);
 /// How long one attempt has alone. Then another model takes its place, if there is one; else it is asked a second time beside
-/// the first, which may be slow and not dead.
+/// the first, which may be slow and not dead, as far as the node's budget of second requests goes.
 const ATTEMPT: Duration = Duration::from_secs(2);
 const RETRIES_MAX: u32 = 3;
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(1);
@@ -111,6 +111,7 @@ async fn begun(
     first_byte_by: Instant,
     is_last: bool,
 ) -> Result<(Event, Answer), Failure> {
+    completion.breakers.asked();
     let alone_until = first_byte_by.min(clock::now() + ATTEMPT);
     if !is_last {
         return first_event(model.complete(completion.clone(), alone_until)).await;
@@ -119,7 +120,9 @@ async fn begun(
     if let Ok(begun) = timeout_at(alone_until.into(), &mut first).await {
         return begun;
     }
-    tracing::info!(model = completion.model, "asking the model a second time, beside a request that hangs");
+    if !completion.breakers.allow_second(completion) {
+        return first.await;
+    }
     let second = Box::pin(first_event(model.complete(completion.clone(), first_byte_by)));
     Ok(select_ok([first, second]).await?.0)
 }
@@ -163,11 +166,7 @@ mod tests {
     use mesh::Pii;
 
     use super::*;
-    use crate::{
-        conversation::{Conversation, Stop},
-        llm::Meter,
-        prompt::{self, Profile},
-    };
+    use crate::conversation::Stop;
 
     /// A model whose answers begin after these delays, one after the other; `None` never begins.
     struct Scripted {
@@ -203,19 +202,16 @@ mod tests {
 
     /// What was said, after how long, and how many requests were made and given up meanwhile.
     async fn answered(begins_after: &[Option<u64>]) -> (Option<String>, u128, usize) {
+        answered_to(Completion::example(), begins_after).await
+    }
+
+    async fn answered_to(
+        completion: Completion,
+        begins_after: &[Option<u64>],
+    ) -> (Option<String>, u128, usize) {
         let delays: Vec<_> = begins_after.iter().map(|ms| ms.map(Duration::from_millis)).collect();
         let dropped = Arc::new(AtomicUsize::new(0));
         let model = Scripted { begins_after: Mutex::new(delays.into_iter()), dropped: Arc::clone(&dropped) };
-        let profile =
-            Profile { prompt: String::new(), language: "en".into(), tools: Vec::new(), max_tokens: 9 };
-        let conversation = Conversation::new(Default::default(), 0);
-        let completion = Completion {
-            breakers: Arc::default(),
-            model: "m".into(),
-            key: Pii::new("k".into()),
-            request: Arc::new(prompt::request(&profile, conversation.history(), "call", true)),
-            meter: Arc::new(Meter::new(true)),
-        };
         let (events, mut told) = mpsc::channel(9);
         let began = clock::now();
         let _ = complete(&model, completion, None, &events, |event| event).await;
@@ -242,5 +238,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn both_have_the_time_of_one() {
         assert_eq!(answered(&[None, None]).await, (None, 4_000, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_second_requests_are_made_than_all_calls_may_make() {
+        let completion = Completion::example();
+        for _ in 0..11 {
+            assert_eq!(answered_to(completion.clone(), &[None, Some(300)]).await.2, 2);
+        }
+        let alone = answered_to(completion, &[Some(2_500)]).await;
+        assert_eq!(alone, (Some("after 2500".into()), 2_500, 1));
     }
 }

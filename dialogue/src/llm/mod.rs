@@ -3,6 +3,7 @@
 pub mod anthropic;
 mod attempts;
 mod breakers;
+mod budget;
 mod meter;
 mod sse;
 
@@ -34,8 +35,29 @@ pub struct Completion {
     pub request: Arc<prompt::Request>,
     /// Counts what it costs, however it ends.
     pub meter: Arc<Meter>,
-    /// Models that are not asked for a while.
+    /// Models that are not asked for a while, and how many may be asked twice at once.
     pub breakers: Arc<Breakers>,
+}
+
+#[cfg(test)]
+impl Completion {
+    /// A request that says nothing of importance.
+    fn example() -> Self {
+        let profile = prompt::Profile {
+            prompt: String::new(),
+            language: "en".into(),
+            tools: Vec::new(),
+            max_tokens: 9,
+        };
+        let conversation = crate::conversation::Conversation::new(Default::default(), 0);
+        Self {
+            model: "m".into(),
+            key: Pii::new("k".into()),
+            request: Arc::new(prompt::request(&profile, conversation.history(), "call", true)),
+            meter: Arc::new(Meter::new(true)),
+            breakers: Arc::default(),
+        }
+    }
 }
 
 /// What comes back, in order; `Finished` is last.

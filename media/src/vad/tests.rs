@@ -1,8 +1,10 @@
 use std::{
     sync::{
         Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
@@ -160,7 +162,7 @@ async fn a_stream_that_is_dropped_frees_its_place() {
 }
 
 #[tokio::test]
-async fn a_call_is_woken_by_the_edges_alone() {
+async fn a_call_is_told_of_the_edges() {
     let (pool, gates) = gated(1);
     let mut stream = pool.open(Edges::new(edges::Config::default())).unwrap();
     // Half of full scale is as likely speech to this engine, silence is not.
@@ -176,6 +178,38 @@ async fn a_call_is_woken_by_the_edges_alone() {
     assert_eq!(edge().await, Some(Edge::SpeechEnded { at_ms: 128 }));
     drop(pool);
     assert_eq!(edge().await, None);
+}
+
+/// Counts how often a call is woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_call_is_woken_by_the_edges_alone() {
+    let outbox = outbox::Outbox::new(Edges::new(edges::Config::default()));
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut context = Context::from_waker(&waker);
+    let mut told = Vec::new();
+    let mut recv = Box::pin(outbox.recv());
+    for n in 1..=40 {
+        while let Poll::Ready(edge) = recv.as_mut().poll(&mut context) {
+            told.push((n - 1, edge.unwrap()));
+            recv.set(outbox.recv());
+        }
+        let before = woken.0.load(Ordering::Relaxed);
+        let probability = if (11..=20).contains(&n) { 1.0 } else { 0.0 };
+        outbox.push(Reading { probability, end_offset: 256 * n });
+        let wakes = woken.0.load(Ordering::Relaxed) - before;
+        assert_eq!(wakes, usize::from(n == 12 || n == 24), "reading {n}");
+    }
+    assert_eq!(told, [(12, Edge::SpeechStarted { at_ms: 320 }), (24, Edge::SpeechEnded { at_ms: 640 })]);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod calls;
 mod exotel;
+mod leases;
 mod refusals;
 mod webhooks;
 
@@ -89,6 +90,11 @@ impl MediaStream {
 
 impl Gateway {
     async fn start(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_with(hop(RoutingServiceServer::new(FakeRouting)), change).await
+    }
+
+    /// The same, with tenancy's answers about agents.
+    async fn start_with(agents: Hop, change: impl FnOnce(&mut Config)) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         logs();
         metrics();
@@ -105,7 +111,7 @@ impl Gateway {
         let drain = Drain::new();
         let media = MediaServiceClient::new(hop(MediaServiceServer::new(FakeMedia { opened })));
         let routing = RoutingServiceClient::new(hop(RoutingServiceServer::new(FakeRouting)));
-        let agents = AgentServiceClient::new(hop(RoutingServiceServer::new(FakeRouting)));
+        let agents = AgentServiceClient::new(agents);
         let gw = TelephonyGw::new(config, media, routing, agents, drain.clone()).unwrap();
         let router = gw.router();
         tokio::spawn(async move { axum::serve(listener, router).await });

@@ -20,7 +20,7 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use mesh::clock;
-use reqwest::{Response, header::HeaderMap};
+use reqwest::{ClientBuilder, Response, header::HeaderMap};
 use serde::Serialize;
 use url::Url;
 
@@ -30,9 +30,14 @@ use crate::{Config, prompt};
 
 /// The longest silence inside an answer. The caller hears what was written before it meanwhile.
 const BETWEEN_EVENTS: Duration = Duration::from_secs(2);
-/// The longest stretch of an answer in which nothing comes but pings: they say that the vendor lives, and no words.
+/// The longest that an answer is waited for while nothing comes but pings: they say that the vendor lives, and no words. Time in
+/// which the call does not read counts for nobody.
 const BETWEEN_WORDS: Duration = Duration::from_secs(4);
 const CONNECT: Duration = Duration::from_secs(2);
+/// Requests over TLS share one connection, and one that is dead gives no error. It is pinged while a request waits, and given up
+/// before the time that one attempt has alone is over, so that the next one dials anew.
+const PING: Duration = Duration::from_millis(600);
+const PONG: Duration = Duration::from_millis(900);
 /// Connections outlive the pauses of a call, so that no turn but a node's first pays for a handshake.
 const POOL_IDLE: Duration = Duration::from_secs(300);
 const ERROR_BYTES_MAX: usize = 64 << 10;
@@ -60,17 +65,12 @@ impl Anthropic {
     /// # Errors
     /// If there is no usable TLS configuration.
     pub fn new(config: &Config) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            .pool_idle_timeout(POOL_IDLE)
-            .tcp_nodelay(true)
-            .tcp_keepalive(Duration::from_secs(60))
-            .http2_keep_alive_interval(Duration::from_secs(30))
-            .http2_keep_alive_while_idle(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
+        Self::with(client(), config)
+    }
+
+    fn with(client: ClientBuilder, config: &Config) -> Result<Self, reqwest::Error> {
         let url = messages_url(&config.anthropic_base_url);
-        Ok(Self { http, url, version: config.anthropic_version.clone() })
+        Ok(Self { http: client.build()?, url, version: config.anthropic_version.clone() })
     }
 
     fn request(&self, completion: &Completion) -> Result<reqwest::RequestBuilder, Failure> {
@@ -98,6 +98,18 @@ impl Anthropic {
     }
 }
 
+fn client() -> ClientBuilder {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT)
+        .pool_idle_timeout(POOL_IDLE)
+        .tcp_nodelay(true)
+        .tcp_keepalive(Duration::from_secs(60))
+        .http2_keep_alive_interval(PING)
+        .http2_keep_alive_timeout(PONG)
+        .http2_keep_alive_while_idle(false)
+        .redirect(reqwest::redirect::Policy::none())
+}
+
 impl LanguageModel for Anthropic {
     fn complete(
         &self,
@@ -117,8 +129,8 @@ impl LanguageModel for Anthropic {
 struct Answer {
     request: Option<reqwest::RequestBuilder>,
     first_byte_by: Instant,
-    /// By then something else than a ping must come.
-    words_by: Instant,
+    /// How much longer something else than a ping is waited for.
+    words_left: Duration,
     body: Option<Response>,
     parser: sse::Parser,
     message: Message,
@@ -131,7 +143,7 @@ impl Answer {
         Self {
             request: Some(request),
             first_byte_by,
-            words_by: first_byte_by,
+            words_left: BETWEEN_WORDS,
             body: None,
             parser: sse::Parser::default(),
             message: Message::default(),
@@ -154,7 +166,7 @@ impl Answer {
                 .push(&bytes)
                 .map_err(|sse::TooLong| failure::transient("the model's answer is not an event stream"))?;
             if frames.iter().any(|frame| frame.event != "ping") {
-                self.words_by = clock::now() + BETWEEN_WORDS;
+                self.words_left = BETWEEN_WORDS;
             }
             for frame in frames {
                 self.ready.extend(self.message.handle(&frame).transpose());
@@ -173,16 +185,17 @@ impl Answer {
             };
             let (response, bytes) = tokio::time::timeout_at(by, first).await.map_err(late)??;
             self.body = Some(response);
-            self.words_by = clock::now() + BETWEEN_WORDS;
             return Ok(bytes);
         }
         let Some(response) = &mut self.body else {
             return Err(failure::transient("the answer was never opened"));
         };
-        let by = self.words_by.min(clock::now() + BETWEEN_EVENTS);
-        tokio::time::timeout_at(by.into(), chunk(response))
+        let since = clock::now();
+        let bytes = tokio::time::timeout(self.words_left.min(BETWEEN_EVENTS), chunk(response))
             .await
-            .map_err(|_| failure::transient("the model fell silent inside its answer"))?
+            .map_err(|_| failure::transient("the model fell silent inside its answer"))?;
+        self.words_left = self.words_left.saturating_sub(clock::now().saturating_duration_since(since));
+        bytes
     }
 }
 

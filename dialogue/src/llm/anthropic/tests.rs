@@ -1,7 +1,18 @@
-use proptest::prelude::*;
+use std::time::Duration;
 
-use super::message::Message;
-use crate::llm::{Event, Failure, FailureKind, Usage, sse};
+use futures_util::StreamExt;
+use mesh::clock;
+use proptest::prelude::*;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use super::{Answer, Anthropic, message::Message};
+use crate::{
+    Config,
+    llm::{Completion, Event, Failure, FailureKind, LanguageModel, Usage, sse},
+};
 
 /// What a stream gives, as lines of text.
 fn read(bytes: &[u8], step: usize) -> (Vec<String>, Option<Failure>, Message) {
@@ -198,4 +209,95 @@ fn an_answer_without_an_end_is_broken_off() {
         "delta": {"type": "text_delta", "text": words}});
     let (_, failure, _) = read(format!("data: {delta}\n\n").repeat(200).as_bytes(), 1_000);
     assert!(matches!(failure, Some(Failure { kind: FailureKind::Transient(_), .. })), "{failure:?}");
+}
+
+const PING: &str = r#"{"type":"ping"}"#;
+const WORD: &str =
+    r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Well. "}}"#;
+
+/// An answer that was begun and of which these events follow, each so many milliseconds after it is waited for.
+fn answer(events: &'static [(u64, &'static str)]) -> Answer {
+    let body = futures_util::stream::iter(events).then(async |(after_ms, event)| {
+        tokio::time::sleep(Duration::from_millis(*after_ms)).await;
+        Ok::<_, std::convert::Infallible>(stream(&[event]))
+    });
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let request = super::client().build().unwrap().get("http://127.0.0.1:9");
+    let mut answer = Answer::new(request, clock::now(), Completion::example().meter);
+    answer.request = None;
+    answer.body = Some(http::Response::new(reqwest::Body::wrap_stream(body)).into());
+    answer
+}
+
+/// Reads the answer to its end; what each event is held for before the next is read.
+async fn words(mut answer: Answer, held_ms: u64) -> Result<usize, Failure> {
+    let mut words = 0;
+    while answer.next().await?.is_some() {
+        words += 1;
+        tokio::time::sleep(Duration::from_millis(held_ms)).await;
+    }
+    Ok(words)
+}
+
+const BLOCK: &str = r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
+const END: &str =
+    r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":3}}"#;
+
+#[tokio::test(start_paused = true)]
+async fn what_the_call_does_not_read_is_not_the_vendors_silence() {
+    let slowly = &[(0, START), (0, BLOCK), (0, WORD), (1_500, PING), (1_500, WORD), (0, END), (0, STOP)];
+    assert_eq!(words(answer(slowly), 60_000).await, Ok(3));
+    // What is waited for is, pings or not.
+    let pings = &[(0, START), (0, BLOCK), (0, WORD), (1_500, PING), (1_500, PING), (1_500, WORD)];
+    let began = clock::now();
+    assert!(words(answer(pings), 0).await.is_err());
+    assert_eq!((clock::now() - began).as_millis(), 4_000);
+    let silent = &[(0, START), (0, BLOCK), (0, WORD), (2_500, WORD)];
+    assert!(words(answer(silent), 0).await.is_err());
+}
+
+/// A vendor over HTTP/2 that answers the first request of the connection, with nothing, and never sends a byte again.
+async fn falls_silent(mut socket: TcpStream) {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const STATUS_200: [u8; 10] = [0, 0, 1, 1, 5, 0, 0, 0, 1, 0x88];
+    const HEADERS: u8 = 1;
+    socket.write_all(&SETTINGS).await.unwrap();
+    socket.read_exact(&mut [0; "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len()]).await.unwrap();
+    let mut head = [0; 9];
+    while socket.read_exact(&mut head).await.is_ok() {
+        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        socket.read_exact(&mut payload).await.unwrap();
+        if head[3] == HEADERS && head[8] == 1 {
+            socket.write_all(&STATUS_200).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dead_connection_is_found_while_one_attempt_lasts() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let config = Config { anthropic_base_url: base.parse().unwrap(), ..Config::default() };
+    let model = Anthropic::with(super::client().http2_prior_knowledge(), &config).unwrap();
+    let failure = async || {
+        let mut answer = model.complete(Completion::example(), clock::now() + Duration::from_secs(4));
+        let first = tokio::time::timeout(Duration::from_secs(2), answer.next());
+        first.await.expect("it is told within the time of one attempt").unwrap().err()
+    };
+    let transient = |failure: Option<Failure>| failure.unwrap().kind == FailureKind::Transient(None);
+    let vendor = async {
+        let (socket, _) = listener.accept().await.unwrap();
+        falls_silent(socket).await;
+        listener.accept().await.unwrap();
+    };
+    let calls = async {
+        assert!(transient(failure().await), "the answer is empty, its connection good");
+        assert!(transient(failure().await));
+        failure().await
+    };
+    tokio::select! {
+        () = vendor => {}
+        _ = calls => panic!("the third request went where the second did"),
+    }
 }
