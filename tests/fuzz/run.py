@@ -21,6 +21,8 @@ LIMITS = ["-timeout=5", "-rss_limit_mb=512", "-max_len=8192"]
 # Inputs that are kept are read by people, and by every run of the tests.
 KEPT_BYTES_MAX = 512
 STATUS = re.compile(r"^#\d+\s.*\bcov: (\d+) ft: (\d+) corp: (\d+)", re.M)
+# All edges of the binary, its libraries included.
+COUNTERS = re.compile(r"\((\d+) inline 8-bit counters\)")
 EXECUTED = re.compile(r"^stat::number_of_executed_units:\s*(\d+)", re.M)
 PER_SECOND = re.compile(r"^stat::average_exec_per_sec:\s*(\d+)", re.M)
 
@@ -50,7 +52,8 @@ def run(target, seconds):
     new = crashes(target) - before
     for crash in sorted(new):
         print(f"{target}: {crash.relative_to(ROOT)}, see {log.relative_to(ROOT)}", file=sys.stderr)
-    return [target, number(EXECUTED), number(PER_SECOND), *last, str(len(new))], done.returncode == 0
+    edges, *more = last
+    return [target, number(EXECUTED), number(PER_SECOND), f"{edges} of {number(COUNTERS)}", *more, str(len(new))], done.returncode == 0
 
 
 def keep(target):
@@ -80,7 +83,7 @@ def main():
     targets = options.targets or listed
     if cargo_fuzz("build", *NO_SANITIZER).returncode != 0:
         sys.exit(1)
-    row = "| {:<16} | {:>12} | {:>8} | {:>6} | {:>8} | {:>6} | {:>7} |".format
+    row = "| {:<16} | {:>12} | {:>8} | {:>16} | {:>8} | {:>6} | {:>7} |".format
     print(row("target", "executions", "a second", "edges", "features", "inputs", "crashes"))
     print("|---|---|---|---|---|---|---|", flush=True)
     is_good = True
