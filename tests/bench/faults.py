@@ -99,7 +99,7 @@ def main():
     cells = [Cell(vendor, fault, options.when, carrier) for vendor in VENDORS for fault in FAULTS for carrier in CARRIERS]
     cells = [cell for cell in cells if re.search(options.only, f"{cell.vendor}:{cell.fault}@{cell.when} {cell.carrier}")]
     print("| vendor | fault | carrier | longest silence, s | longest wait, s | caller's words lost | agent's words lost | said twice | told | end | as promised |")
-    print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
+    print("|---|---|---|---|---|---|---|---|---|---|---|", flush=True)
     bad = 0
     with concurrent.futures.ThreadPoolExecutor(options.at_once) as pool:
         for cell, row in zip(cells, pool.map(lambda cell: call(cell, binary, out), cells)):
