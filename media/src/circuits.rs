@@ -20,6 +20,7 @@ pub struct Breaker {
     /// Tells keys apart, and stands-in for a vendor, without keeping the key.
     account: u64,
     worked: bool,
+    failed: bool,
 }
 
 impl Breaker {
@@ -27,7 +28,7 @@ impl Breaker {
     pub fn new(vendor: &'static str, base_url: &Url, key: &Pii<String>) -> Self {
         let mut hasher = DefaultHasher::new();
         (base_url.as_str(), key.expose()).hash(&mut hasher);
-        Self { vendor, account: hasher.finish(), worked: false }
+        Self { vendor, account: hasher.finish(), worked: false, failed: false }
     }
 
     /// Whether the vendor may be dialled for a new session.
@@ -37,18 +38,47 @@ impl Breaker {
 
     /// The vendor did what it is for.
     pub fn works(&mut self) {
+        self.failed = false;
         if !std::mem::replace(&mut self.worked, true) && CIRCUITS.succeeded(&(self.vendor, self.account)) {
             tracing::info!(vendor = self.vendor, "the vendor is asked again");
             metrics::gauge!("trunkline_vendor_circuit_open", "vendor" => self.vendor).decrement(1.0);
         }
     }
 
-    /// The vendor could not be had, or did nothing.
+    /// The vendor could not be had, or did nothing. However often that happens to one call in a row, it counts once.
     pub fn fails(&mut self) {
         self.worked = false;
-        if CIRCUITS.failed((self.vendor, self.account), clock::now()) {
+        if !std::mem::replace(&mut self.failed, true)
+            && CIRCUITS.failed((self.vendor, self.account), clock::now())
+        {
             tracing::warn!(vendor = self.vendor, "the vendor is not asked for a while");
             metrics::gauge!("trunkline_vendor_circuit_open", "vendor" => self.vendor).increment(1.0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn breaker(key: &str) -> Breaker {
+        Breaker::new("nobody", &"http://localhost".parse().expect("a URL"), &key.to_owned().into())
+    }
+
+    #[test]
+    fn a_call_counts_once_until_the_vendor_works_for_it() {
+        let mut one = breaker("a");
+        for _ in 0..10 {
+            one.fails();
+        }
+        breaker("a").fails();
+        assert!(breaker("a").lets_through(), "two calls");
+        one.works();
+        one.fails();
+        assert!(breaker("a").lets_through(), "a success ends what was counted before");
+        breaker("a").fails();
+        breaker("a").fails();
+        assert!(!breaker("a").lets_through(), "three calls");
+        assert!(breaker("b").lets_through(), "another key");
     }
 }

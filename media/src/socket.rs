@@ -54,6 +54,8 @@ pub enum End {
     Lost(String),
     /// The vendor refuses us for good.
     Refused(String),
+    /// The vendor does not take what this call asks of it: neither it nor the key is at fault.
+    Unfit(String),
 }
 
 /// How long to wait before dialling again after `failures` in a row, none at first; `None` after too many.
@@ -82,7 +84,8 @@ impl Dial<'_> {
     /// Dials once, and once more where the first attempt hangs.
     ///
     /// # Errors
-    /// `Lost` for what may pass (no answer, 408, 429, 5xx), `Refused` for every other answer.
+    /// `Lost` for what may pass (no answer, 408, 429, 5xx), `Unfit` for what [`is_requests_own`], `Refused` for every other
+    /// answer.
     pub async fn dial(&self) -> Result<(Sink, Stream), End> {
         let both = async {
             let first = self.attempt();
@@ -132,11 +135,20 @@ impl Dial<'_> {
                 if let Some(code) = self.final_code.filter(|code| body.contains(code)) {
                     return Err(End::Refused(format!("{detail}: {code}")));
                 }
-                Err(if passing { End::Lost(detail) } else { End::Refused(detail) })
+                Err(match status.as_u16() {
+                    _ if passing => End::Lost(detail),
+                    status if is_requests_own(status) => End::Unfit(detail),
+                    _ => End::Refused(detail),
+                })
             }
             Err(error) => Err(End::Lost(error.to_string())),
         }
     }
+}
+
+/// True for a status that tells of a wrong request, which says nothing about requests of other calls with the same key.
+pub fn is_requests_own(status: u16) -> bool {
+    (400..500).contains(&status) && !matches!(status, 401..=403 | 407 | 408 | 429)
 }
 
 /// Whether the vendor is still at the other end of a socket, where nothing need be said for a while.

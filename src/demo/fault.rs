@@ -155,6 +155,8 @@ impl<'a> Strike<'a> {
         let after_bytes = match self.fault.part {
             _ if self.fault.turn == 0 => 0,
             Part::Stt => 0,
+            // One that is cut off in its answer falls silent there as well: this one gives none.
+            Part::Llm if self.fault.ailment == Ailment::Stall => 0,
             Part::Llm => INTO_TEXT_BYTES,
             Part::Tts => INTO_SPEECH_BYTES,
         };

@@ -373,7 +373,8 @@ impl Truth {
         let whole = self.heard.last().is_some_and(|heard| heard.whole);
         // Without word times a take that is said again may leave one out, as in a goodbye, or break off in it.
         let inexact = !self.word_times && self.takes.contains_key(&owner);
-        if position == 0 || position + usize::from(inexact) < self.words.count(owner) || !(whole || inexact) {
+        let missed = if inexact { self.tolerance(owner) } else { 0 };
+        if position == 0 || position + missed < self.words.count(owner) || !(whole || inexact) {
             let detail = format!("the last line broke off after {position} words");
             self.violate(Invariant::LastLineHeard, at, detail);
         }

@@ -52,11 +52,12 @@ const STT_PATIENCE_WITHOUT_FILLERS: Duration = Duration::from_millis(2900);
 /// Lateness of a frame that only missing audio explains. Shorter gaps are filled with silence before they come here.
 pub const AUDIO_GAP: Duration = Duration::from_millis(1000);
 /// How often the synthesis of one utterance is taken again after a fault.
-const RETAKES_MAX: u32 = 4;
+const RETAKES_MAX: u32 = 5;
 /// The same where somebody else can speak.
 const RETAKES_MAX_WITH_FALLBACK: u32 = 1;
-/// The wait before a second retake and later ones: a vendor over its limit needs a moment.
-const RETAKE_WAIT: Duration = Duration::from_millis(300);
+/// A second retake waits so long, and each later one so much longer than the one before: a vendor over its limit needs a
+/// moment, and all of them together take 2 s.
+const RETAKE_WAIT: Duration = Duration::from_millis(200);
 
 /// The settings of an agent that this core needs.
 #[derive(Debug, Clone)]

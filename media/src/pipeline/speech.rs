@@ -154,7 +154,7 @@ impl Pipeline {
         }
         let first = reply.retakes == 1;
         if !first {
-            reply.retake_at = Some(now + RETAKE_WAIT * 2_u32.pow(reply.retakes - 2));
+            reply.retake_at = Some(now + RETAKE_WAIT * (reply.retakes - 1));
         }
         self.vendor_fault(self.languages.tts_vendor().name(), detail, now);
         if first {

@@ -34,6 +34,8 @@ pub struct Vendor {
     pub final_code: Option<&'static str>,
     /// What stands in the reason of a loss that another socket does not cure.
     pub incurable: &'static [&'static str],
+    /// The same where what this call asks for is at fault.
+    pub unfit: &'static [&'static str],
 }
 
 /// Deepgram; what it cannot decode it will not be able to decode on another socket.
@@ -43,8 +45,24 @@ pub const DEEPGRAM: Vendor = Vendor {
     request_id: "dg-request-id",
     farewell: r#"{"type":"CloseStream"}"#,
     final_code: None,
-    incurable: &["DATA-0000"],
+    incurable: &[],
+    unfit: &["DATA-0000"],
 };
+
+impl Vendor {
+    /// Tells a loss that another socket does not cure from others.
+    fn judge(&self, end: End) -> End {
+        let End::Lost(detail) = end else { return end };
+        let has = |signs: &[&str]| signs.iter().any(|sign| detail.contains(sign));
+        if has(self.unfit) {
+            End::Unfit(detail)
+        } else if has(self.incurable) {
+            End::Refused(detail)
+        } else {
+            End::Lost(detail)
+        }
+    }
+}
 
 /// What is special about a vendor's protocol.
 pub trait Protocol: Send + 'static {
@@ -160,12 +178,10 @@ impl Line {
                 failures = 0;
             }
             failures += 1;
+            let end = P::VENDOR.judge(end);
             match end {
                 End::Dropped => return,
-                End::Lost(detail)
-                    if self.bears(failures)
-                        && !P::VENDOR.incurable.iter().any(|sign| detail.contains(sign)) =>
-                {
+                End::Lost(detail) if self.bears(failures) => {
                     if lived.is_some() {
                         metrics::counter!("trunkline_vendor_reconnects_total", "vendor" => P::VENDOR.name)
                             .increment(1);
@@ -181,8 +197,11 @@ impl Line {
                         "no transcription"
                     );
                 }
-                End::Lost(detail) | End::Refused(detail) => {
-                    self.breaker.fails();
+                End::Lost(ref detail) | End::Refused(ref detail) | End::Unfit(ref detail) => {
+                    if !matches!(end, End::Unfit(_)) {
+                        self.breaker.fails();
+                    }
+                    let detail = detail.clone();
                     while let Ok(command) = self.commands.try_recv() {
                         self.take(command);
                     }

@@ -32,8 +32,10 @@ use utterances::Utterances;
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// The vendor says nothing about silence: a pong tells that it has heard so much of it.
 const PING: Duration = Duration::from_secs(2);
-/// A vendor that says nothing for so many pings is dead.
-const UNANSWERED_MAX: u32 = 3;
+/// While somebody speaks it is asked more often: the first word and the partial transcripts have no deadline.
+const PING_IN_SPEECH: Duration = Duration::from_millis(600);
+/// A vendor that says nothing for so long after a ping is dead: in 1.8 s at most while somebody speaks.
+const PONG_TIMEOUT: Duration = Duration::from_millis(1100);
 /// Speech is told of within this time of its sound; until then it could be part of an utterance.
 const PREROLL: Duration = Duration::from_secs(1);
 /// Silence after which the vendor settles an utterance.
@@ -62,8 +64,9 @@ struct Realtime {
     utterances: Utterances,
     /// How much of the call's audio the last ping followed.
     pinged: Duration,
-    /// Pings since something came.
-    unanswered: u32,
+    /// When the last ping was sent, and the first since something came.
+    pinged_at: Option<Instant>,
+    unanswered: Option<Instant>,
 }
 
 impl Protocol for Realtime {
@@ -74,7 +77,8 @@ impl Protocol for Realtime {
         request_id: "x-request-id",
         farewell: message::END,
         final_code: Some("insufficient_quota_error"),
-        incurable: &["closed by the vendor: 1003", "closed by the vendor: 4000"],
+        incurable: &["closed by the vendor: 1003"],
+        unfit: &["closed by the vendor: 4000"],
     };
 
     fn url(settings: &Settings) -> Url {
@@ -97,7 +101,7 @@ impl Protocol for Realtime {
             begin_by: Some(clock::now() + BEGIN_TIMEOUT),
             ..Self::default()
         };
-        let mut ping = interval(PING);
+        let mut ping = interval(PING_IN_SPEECH);
         ping.reset();
         let pulse = Pulse::default();
         let mut beat = interval(BEAT);
@@ -121,7 +125,10 @@ impl Protocol for Realtime {
                     self.answer_if_quiet(line);
                     Ok(())
                 }
-                _ = ping.tick() => self.ping(line, sink).await,
+                _ = ping.tick() => match self.is_ping_due(line) {
+                    true => self.ping(line, sink).await,
+                    false => Ok(()),
+                },
                 _ = beat.tick() => pulse.beat(sink, &line.outbox).await,
                 text = socket::read(stream, &mut line.outbox, answer_by, &pulse) => match text {
                     Ok(text) => self.incoming(line, &text),
@@ -170,17 +177,23 @@ impl Realtime {
         socket::send(sink, Message::text(message)).await
     }
 
+    fn is_ping_due(&self, line: &Line) -> bool {
+        let is_old = |at: Instant| clock::now() >= at + PING;
+        self.begin_by.is_none() && (line.speaks_since().is_some() || self.pinged_at.is_none_or(is_old))
+    }
+
     async fn ping(&mut self, line: &Line, sink: &mut Sink) -> Result<(), End> {
-        self.unanswered += 1;
-        if self.unanswered > UNANSWERED_MAX {
+        let now = clock::now();
+        if now >= *self.unanswered.get_or_insert(now) + PONG_TIMEOUT {
             return Err(End::Lost("no answer to a ping".into()));
         }
+        self.pinged_at = Some(now);
         self.pinged = line.replay.sent();
         socket::send(sink, Message::text(message::PING)).await
     }
 
     fn incoming(&mut self, line: &mut Line, text: &str) -> Result<(), End> {
-        self.unanswered = 0;
+        self.unanswered = None;
         match message::parse(text) {
             Some(Incoming::Begin) if self.begin_by.take().is_some() => line.opened(),
             Some(Incoming::SpeechStart { utterance }) => {

@@ -62,14 +62,15 @@ impl Worker {
         }
         // The first socket is opened before it is needed; later ones when there is something to send.
         let mut first = None;
-        let refused = loop {
+        let (detail, is_vendors) = loop {
             let end = match self.dial().await {
                 Ok((sink, stream)) => self.converse(sink, stream, first.take()).await,
                 Err(end) => end,
             };
             match end {
                 End::Dropped => return,
-                End::Refused(detail) => break detail,
+                End::Refused(detail) => break (detail, true),
+                End::Unfit(detail) => break (detail, false),
                 End::Lost(detail) => {
                     tracing::info!(
                         vendor = "cartesia",
@@ -90,8 +91,10 @@ impl Worker {
                 None => return,
             }
         };
-        self.breaker.fails();
-        socket::give_up(self.commands, self.outbox, Event::Unavailable { detail: refused }).await;
+        if is_vendors {
+            self.breaker.fails();
+        }
+        socket::give_up(self.commands, self.outbox, Event::Unavailable { detail }).await;
     }
 
     /// Without a socket: delivers what waits, until there is something to send. `None`: the session was dropped.
@@ -142,6 +145,7 @@ impl Worker {
     /// Runs one socket to its end.
     async fn converse(&mut self, mut sink: Sink, mut stream: Stream, first: Option<String>) -> End {
         let mut next = first;
+        self.answer_by = None;
         let pulse = Pulse::default();
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -150,11 +154,14 @@ impl Worker {
                 if let Err(end) = socket::send(&mut sink, Message::text(text)).await {
                     return end;
                 }
-                self.expect_answer();
             }
+            self.expect_answer();
             let end = tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(command) => {
+                        if matches!(command, Command::Cancel { .. }) {
+                            self.answer_by = None;
+                        }
                         next = self.takes.command(command, &mut self.outbox);
                         continue;
                     }
@@ -171,7 +178,7 @@ impl Worker {
                             Some(false) => self.breaker.fails(),
                             None => {}
                         }
-                        self.expect_answer();
+                        self.answer_by = None;
                         continue;
                     }
                     Err(end) => end,
@@ -184,8 +191,10 @@ impl Worker {
         }
     }
 
+    /// Text that follows does not put off the answer to what was sent before.
     fn expect_answer(&mut self) {
-        self.answer_by = self.takes.is_answer_due().then(|| clock::now() + ANSWER_TIMEOUT);
+        let by = self.answer_by.unwrap_or_else(|| clock::now() + ANSWER_TIMEOUT);
+        self.answer_by = self.takes.is_answer_due().then_some(by);
     }
 }
 

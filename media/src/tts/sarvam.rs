@@ -91,7 +91,7 @@ impl Worker {
             End::Dropped => {
                 closed.await;
             }
-            End::Lost(detail) | End::Refused(detail) => {
+            End::Lost(detail) | End::Refused(detail) | End::Unfit(detail) => {
                 tokio::spawn(closed);
                 socket::give_up(self.commands, self.outbox, Event::Unavailable { detail }).await;
             }
@@ -103,7 +103,7 @@ impl Worker {
             return End::Refused(NOT_ASKED.into());
         }
         let end = self.exchange().await;
-        if !matches!(end, End::Dropped) {
+        if matches!(end, End::Lost(_) | End::Refused(_)) {
             self.breaker.fails();
         }
         end
@@ -131,8 +131,11 @@ impl Worker {
                 }
                 read = read(&mut self.lines, &mut self.outbox) => match read {
                     Ok((line, Ok(text))) => {
-                        self.breaker.works();
-                        self.takes.message(line, &text, &mut self.outbox);
+                        match self.takes.message(line, &text, &mut self.outbox) {
+                            Some(true) => self.breaker.works(),
+                            Some(false) => self.breaker.fails(),
+                            None => {}
+                        }
                         self.expect_answer(line);
                     }
                     Ok((line, Err(end))) => self.lose(line, end),
@@ -163,6 +166,7 @@ impl Worker {
                 }
                 Output::Dial => self.dial(),
                 Output::Refused(detail) => return Err(End::Refused(detail)),
+                Output::Unfit(detail) => return Err(End::Unfit(detail)),
             }
         }
         Ok(())
@@ -245,7 +249,7 @@ impl Worker {
 
     fn lose(&mut self, id: takes::Line, end: End) {
         let detail = match end {
-            End::Lost(detail) | End::Refused(detail) => detail,
+            End::Lost(detail) | End::Refused(detail) | End::Unfit(detail) => detail,
             End::Dropped => return,
         };
         if self.takes.is_answer_due(id) {

@@ -10,6 +10,8 @@ use super::{
 
 /// How far a transcript may end before the end of speech and still cover it: the VAD's chunk and the words' own edges.
 pub(super) const COVER_TOLERANCE: Duration = Duration::from_millis(250);
+/// So much audio without a word behind the caller's newest words, heard by a transcriber that is behind, ends their turn.
+const HEARD_GAP: Duration = Duration::from_millis(1500);
 /// Sound that goes on for this long after the caller's newest words, and brings no more, is noise.
 const STALE_WORDS: Duration = Duration::from_millis(2500);
 /// Speech shorter than this that brings no words is not asked about.
@@ -66,6 +68,13 @@ impl TurnTaker {
             let said_at = self.newest_words.and_then(|(_, end)| self.said_at(end));
             return self.end_turn(said_at.unwrap_or(now).min(now), self.covered);
         }
+        if let Some((_, end)) = self.final_words().filter(|(_, end)| self.covered >= *end + HEARD_GAP)
+            && self.behind.is_some()
+        {
+            // Noise would put off for ever what waits for a transcriber that is behind.
+            self.overlap_decided = true;
+            return self.end_turn(self.said_at(end).unwrap_or(now).min(now), end);
+        }
         if let Some((at, end)) = self.stale_words()
             && now >= at
         {
@@ -81,9 +90,13 @@ impl TurnTaker {
         let settled = !self.finals.is_empty() && (self.is_covered(offset) || self.words_over);
         if now >= self.end_of_turn_at(at, offset) {
             if settled {
-                // Words that were not heard yet may be of the same speech, where the transcriber lost its place.
+                if self.is_covered(offset) {
+                    return self.end_turn(at, offset);
+                }
+                // Words that were not heard yet may be of the same speech, where the transcriber lost its place; and what the
+                // VAD heard behind the last word was noise, which the caller did not wait through.
                 let heard = self.newest_words.map_or(offset, |(_, end)| end.min(offset));
-                self.end_turn(at, if self.is_covered(offset) { offset } else { heard });
+                self.end_turn(self.said_at(heard).unwrap_or(at).min(at), heard);
             } else if self.has_words() {
                 // A transcript that comes later is of audio up to now, the silence after the words included.
                 let all = offset + now.saturating_duration_since(at);

@@ -85,6 +85,12 @@ pub fn are_among(text: &str, spoken: &str) -> bool {
     !heard.is_empty() && distance_within(&heard, &words_of(spoken)) == 0
 }
 
+/// True when both begin with the same word: the one may be the other, heard further or better.
+pub fn begin_alike(one: &str, other: &str) -> bool {
+    let first = |text: &str| words_of(text).into_iter().next().map(|word| word.text);
+    first(one) == first(other)
+}
+
 /// The smallest number of edits that turns `heard` into some run of words of `spoken`.
 fn distance_within(heard: &[Word], spoken: &[Word]) -> usize {
     // Column by column over `spoken`; a match may start and end anywhere in it.

@@ -91,6 +91,20 @@ async fn a_quiet_call_is_kept_open() {
 }
 
 #[tokio::test]
+async fn a_wrong_request_closes_no_door_to_other_calls_and_a_refused_key_does() {
+    const CALLS_TO_OPEN: usize = 3;
+    for (status, dialled) in [(400, CALLS_TO_OPEN + 1), (404, CALLS_TO_OPEN + 1), (401, CALLS_TO_OPEN)] {
+        let stage = start();
+        stage.server.set_faults(Faults::always(Fault::RefuseUpgrade(status)));
+        for _ in 0..=CALLS_TO_OPEN {
+            let mut caller = Caller::open(&stage);
+            caller.wait("unavailable", |caller| caller.unavailable).await;
+        }
+        assert_eq!(stage.dialled(), dialled, "{status}");
+    }
+}
+
+#[tokio::test]
 async fn every_final_refusal_is_final_and_every_passing_one_passes() {
     for status in [400, 401, 402, 403, 404] {
         let stage = start();

@@ -155,3 +155,15 @@ async fn what_means_nothing_changes_nothing() {
     line.say(r#"{"event":"transcript.partial","utterance_idx":0,"text":"हाँ"}"#).await;
     assert!(matches!(event(&mut session).await, Event::Transcript(partial) if partial.text == "हाँ"));
 }
+
+#[tokio::test]
+async fn a_vendor_that_says_nothing_of_speech_is_dialled_again_in_two_seconds() {
+    let (_server, mut session, mut line) = open().await;
+    send(&session, Command::Speaking(true)).await;
+    line.say(r#"{"event":"vad.speech_start","utterance_idx":0,"confidence":0.9}"#).await;
+    // Pings of the WebSocket are answered, and those of the vendor's own are not.
+    let reads = async { while line.is_open().await {} };
+    let both = async { tokio::join!(event(&mut session), reads) };
+    let (lost, ()) = timeout(Duration::from_millis(2_500), both).await.expect("in time");
+    assert!(matches!(&lost, Event::Lost { detail } if detail.contains("ping")), "{lost:?}");
+}

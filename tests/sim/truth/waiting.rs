@@ -110,9 +110,15 @@ impl Truth {
         }
         let pending = pending.clone();
         let known = pending.number.is_none_or(|number| self.known.contains_key(&number));
-        if pending.over.is_some() && !known {
-            // Nobody can know that something was said under our own voice.
+        if pending.over.is_some() && pending.number.is_some_and(|number| self.passing.contains(&number)) {
             self.pending = None;
+            return;
+        }
+        if pending.over.is_some() && !known {
+            if now > pending.since + WORDS_LATE {
+                // Nobody can know that something was said under our own voice.
+                self.pending = None;
+            }
             return;
         }
         // Nobody asks about a short sound without words: it may have been a cough.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     audio::Encoding,
-    socket::primary_language,
+    socket::{self, primary_language},
     tts::{Settings, Word},
 };
 
@@ -49,6 +49,8 @@ pub enum Incoming {
         context_id: Option<String>,
         /// Why.
         detail: String,
+        /// What was asked for is at fault: another call's request may be taken.
+        is_requests_own: bool,
     },
     /// Nothing that matters.
     Other,
@@ -118,14 +120,15 @@ pub fn parse(text: &str) -> Incoming {
         Err(error) => {
             // The error's own text could quote what is spoken.
             let detail = format!("unreadable message: {:?}", error.classify());
-            return Incoming::Error { context_id: None, detail };
+            return Incoming::Error { context_id: None, detail, is_requests_own: false };
         }
     };
     match (wire.kind.as_str(), wire.context_id) {
         ("chunk", Some(context_id)) => match STANDARD.decode(wire.data.unwrap_or_default()) {
             Ok(payload) => Incoming::Chunk { context_id, payload: payload.into() },
             Err(error) => {
-                Incoming::Error { context_id: Some(context_id), detail: format!("bad base64: {error}") }
+                let detail = format!("bad base64: {error}");
+                Incoming::Error { context_id: Some(context_id), detail, is_requests_own: false }
             }
         },
         ("timestamps", Some(context_id)) => {
@@ -140,7 +143,8 @@ pub fn parse(text: &str) -> Incoming {
             let status = wire.status_code.unwrap_or_default();
             let parts = [wire.error_code, wire.title, wire.message, wire.error];
             let text = parts.into_iter().flatten().collect::<Vec<_>>().join(": ");
-            Incoming::Error { context_id, detail: format!("{status} {text}") }
+            let is_requests_own = u16::try_from(status).is_ok_and(socket::is_requests_own);
+            Incoming::Error { context_id, detail: format!("{status} {text}"), is_requests_own }
         }
         _ => Incoming::Other,
     }
@@ -162,11 +166,13 @@ mod tests {
             parse(new),
             Incoming::Error {
                 context_id: Some("c".into()),
-                detail: "429 concurrency_limited: Too Many Requests: m".into()
+                detail: "429 concurrency_limited: Too Many Requests: m".into(),
+                is_requests_own: false,
             }
         );
         let old = r#"{"type":"error","error":"Bad: thing","status_code":400,"done":true,"context_id":null}"#;
-        assert_eq!(parse(old), Incoming::Error { context_id: None, detail: "400 Bad: thing".into() });
+        let detail = "400 Bad: thing".into();
+        assert_eq!(parse(old), Incoming::Error { context_id: None, detail, is_requests_own: true });
     }
 
     #[test]

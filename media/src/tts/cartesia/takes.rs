@@ -62,7 +62,7 @@ impl Takes {
         let message = message::parse(text);
         let works = match &message {
             Incoming::Chunk { .. } => Some(true),
-            Incoming::Error { .. } => Some(false),
+            Incoming::Error { is_requests_own: false, .. } => Some(false),
             _ => None,
         };
         match message {
@@ -89,7 +89,7 @@ impl Takes {
                     self.done(take, outbox);
                 }
             }
-            Incoming::Error { context_id, detail } => {
+            Incoming::Error { context_id, detail, .. } => {
                 tracing::warn!(vendor = "cartesia", call_id = self.settings.call_id, detail, "error message");
                 match context_id {
                     Some(id) => {

@@ -76,7 +76,7 @@ impl Lines {
                     self.dialling = true;
                     takes.config();
                 }
-                Output::Refused(_) => return None,
+                Output::Refused(_) | Output::Unfit(_) => return None,
             }
         }
         Some(())

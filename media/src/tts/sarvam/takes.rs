@@ -11,7 +11,7 @@ use super::{
     spoken::spoken,
 };
 use crate::{
-    socket::Outbox,
+    socket::{Outbox, is_requests_own},
     tts::{Command, Event, Settings, Take},
 };
 
@@ -41,6 +41,8 @@ pub enum Output {
     Dial,
     /// The vendor refuses us for good.
     Refused(String),
+    /// The vendor does not take what this call asks of it.
+    Unfit(String),
 }
 
 /// A take that was begun.
@@ -162,10 +164,16 @@ impl Takes {
         matches!(self.lines.get(&line), Some(Some(_)))
     }
 
-    /// Turns a message into events.
-    pub fn message(&mut self, line: Line, text: &str, outbox: &mut Outbox<Event>) {
-        let Some(&speaker) = self.lines.get(&line) else { return };
-        match message::parse(text) {
+    /// Turns a message into events. Whether the vendor does what it is for, if the message says so.
+    pub fn message(&mut self, line: Line, text: &str, outbox: &mut Outbox<Event>) -> Option<bool> {
+        let &speaker = self.lines.get(&line)?;
+        let message = message::parse(text);
+        let works = match &message {
+            Incoming::Audio(_) => Some(true),
+            Incoming::Error { status, .. } if !status.is_some_and(is_requests_own) => Some(false),
+            _ => None,
+        };
+        match message {
             Incoming::Audio(payload) => {
                 if let Some(take) = speaker
                     && let Some(State::Open(speech)) = self.states.get_mut(&take)
@@ -192,6 +200,7 @@ impl Takes {
             }
             Incoming::Other => {}
         }
+        works
     }
 
     fn error(&mut self, line: Line, status: Option<u16>, detail: String, outbox: &mut Outbox<Event>) {
@@ -204,9 +213,11 @@ impl Takes {
                 self.close(line);
             }
             self.dial();
-        } else if key_or_credit || (speaker.is_none() && matches!(status, Some(400 | 422))) {
-            // With nothing to speak the complaint is about the configuration, which is the same on every line.
+        } else if key_or_credit {
             self.outputs.push_back(Output::Refused(detail));
+        } else if speaker.is_none() && matches!(status, Some(400 | 422)) {
+            // With nothing to speak the complaint is about the configuration, which is the same on every line.
+            self.outputs.push_back(Output::Unfit(detail));
         } else {
             // What state the line is in, nobody says.
             self.close(line);

@@ -188,7 +188,7 @@ async fn only_what_cannot_pass_ends_the_session() {
         bench.open(1);
         bench.outputs();
         bench.message(1, &json!({"type": "error", "data": {"code": code, "message": message}}).to_string());
-        let ended = matches!(bench.outputs()[..], [Output::Refused(_)]);
+        let ended = matches!(bench.outputs()[..], [Output::Refused(_) | Output::Unfit(_)]);
         assert_eq!(ended, refused, "{message}");
     }
 }
@@ -268,7 +268,7 @@ proptest! {
                         prop_assert!(speaking.insert(line, text).is_none(), "a line speaks one part");
                     }
                     Output::Send { .. } => {}
-                    Output::Refused(why) => prop_assert!(false, "{}", why),
+                    Output::Refused(why) | Output::Unfit(why) => prop_assert!(false, "{}", why),
                 }
             }
             prop_assert!(dialled - opened <= 1);
