@@ -176,6 +176,7 @@ impl Session {
         let completion = Completion {
             model: self.setup.model.clone(),
             key: self.setup.key.clone(),
+            call_id: self.setup.call_id.clone(),
             request: Arc::new(request),
             meter: self.meter(generation.epoch),
             breakers: Arc::clone(&self.shared.breakers),

@@ -33,6 +33,7 @@ fn completion() -> Completion {
         breakers: Arc::default(),
         model: "claude-haiku-5-5".into(),
         key: Pii::new("sk-secret".into()),
+        call_id: "call".into(),
         request: Arc::new(request),
         meter: Arc::new(Meter::new(true)),
     }

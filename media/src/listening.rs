@@ -51,11 +51,15 @@ impl Listening {
         let (Some(next), now) = (self.all.get(language), &self.all[self.current]) else { return false };
         let hears =
             |settings: &Settings| (settings.vendor, settings.model.clone(), settings.language.clone());
-        if hears(next) == hears(now) {
+        let is_same = hears(next) == hears(now);
+        self.current = language;
+        if is_same {
             return false;
         }
         self.session = self.stt.open(next.clone());
-        (self.current, self.from) = (language, from);
+        self.from = from;
+        // The one before may have been behind, and tells no more that it is not: this one does, once it is open.
+        let _ = self.session.commands.try_send(Command::CatchUp(Kept::default()));
         true
     }
 

@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::OnceCell, time::timeout};
+use tokio::{
+    sync::OnceCell,
+    time::{sleep, timeout},
+};
 
 use crate::{
     audio::Format,
@@ -25,7 +28,9 @@ const PHRASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same where somebody else can speak it.
 const PHRASE_TIMEOUT_WITH_FALLBACK: Duration = Duration::from_secs(2);
 /// Attempts at speaking a phrase, each in a take of its own.
-const TAKES_MAX: u32 = 3;
+const TAKES_MAX: u32 = 6;
+/// The second follows the first at once, and each later one so much later: a vendor over its limit needs a moment.
+const TAKE_WAIT: Duration = Duration::from_millis(200);
 
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
@@ -86,7 +91,8 @@ impl Phrases {
     async fn synthesise(&self, settings: Settings, text: &str) -> Result<Phrase, String> {
         let mut session = self.tts.open(settings);
         let mut last = String::new();
-        for _ in 0..TAKES_MAX {
+        for number in 0..TAKES_MAX {
+            sleep(TAKE_WAIT * number.saturating_sub(1)).await;
             let take = Take { epoch: 0, number: self.takes.fetch_add(1, Ordering::Relaxed) };
             match speak(&mut session, take, text).await? {
                 Ok(phrase) => return Ok(phrase),

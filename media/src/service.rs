@@ -2,6 +2,7 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use futures_util::future::try_join_all;
 use mesh::{Pii, ServiceError, auth::Caller};
 use proto::{
     media::v1::{
@@ -65,11 +66,8 @@ impl MediaService for Service {
 impl Service {
     /// The agent's languages with their vendors and the tenant's keys.
     async fn speakers(&self, tenant: &str, agent: &Agent) -> Result<Vec<Speaker>, Status> {
-        let mut speakers = Vec::new();
-        for language in spoken::languages(agent) {
-            speakers.push(self.speaker(tenant, language).await?);
-        }
-        Ok(speakers)
+        try_join_all(spoken::languages(agent).into_iter().map(|language| self.speaker(tenant, language)))
+            .await
     }
 
     async fn speaker(&self, tenant: &str, language: Language) -> Result<Speaker, Status> {

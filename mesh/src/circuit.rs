@@ -2,13 +2,13 @@
 
 use std::{
     collections::HashMap,
-    hash::Hash,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-/// Failures in a window that open a circuit.
-const FAILURES_MAX: u32 = 3;
+/// Calls that failed in a window and so open a circuit.
+const FAILED_MAX: usize = 3;
 /// How long a failure counts.
 const WINDOW: Duration = Duration::from_secs(60);
 /// How long an open circuit lets nobody through; then one attempt tells whether it closes.
@@ -19,20 +19,22 @@ const PROBE: Duration = Duration::from_secs(10);
 /// CORE: one circuit.
 #[derive(Debug, Default)]
 pub struct Circuit {
-    /// Of the window that began with the first.
-    failures: u32,
+    /// The calls that failed in the window that began with the first.
+    failed: Vec<u64>,
     window_ends_at: Option<Instant>,
     /// Nobody is let through before.
     opens_until: Option<Instant>,
+    /// But the call that tries.
+    trying: Option<u64>,
 }
 
 impl Circuit {
-    /// Whether somebody may try now. Of an open circuit whose time is over one is let through.
-    pub fn lets_through(&mut self, now: Instant) -> bool {
+    /// Whether this call may try now. Of an open circuit whose time is over one is let through, as often as it asks.
+    pub fn lets_through(&mut self, call: u64, now: Instant) -> bool {
         match self.opens_until {
-            Some(until) if now < until => false,
+            Some(until) if now < until => self.trying == Some(call),
             Some(_) => {
-                self.opens_until = Some(now + PROBE);
+                (self.opens_until, self.trying) = (Some(now + PROBE), Some(call));
                 true
             }
             None => true,
@@ -44,17 +46,20 @@ impl Circuit {
         *self = Self::default();
     }
 
-    /// An attempt failed: not the request, but whoever was asked.
-    pub fn failed(&mut self, now: Instant) {
+    /// An attempt of this call failed: not the request, but whoever was asked. However often it does, it counts once.
+    pub fn failed(&mut self, call: u64, now: Instant) {
         if self.opens_until.is_some() {
-            self.opens_until = Some(now + OPEN);
+            (self.opens_until, self.trying) = (Some(now + OPEN), None);
             return;
         }
         if self.window_ends_at.is_none_or(|end| now >= end) {
-            (self.failures, self.window_ends_at) = (0, Some(now + WINDOW));
+            self.failed.clear();
+            self.window_ends_at = Some(now + WINDOW);
         }
-        self.failures += 1;
-        if self.failures >= FAILURES_MAX {
+        if !self.failed.contains(&call) {
+            self.failed.push(call);
+        }
+        if self.failed.len() >= FAILED_MAX {
             self.opens_until = Some(now + OPEN);
         }
     }
@@ -77,8 +82,8 @@ impl<K> Default for Circuits<K> {
 
 impl<K: Hash + Eq> Circuits<K> {
     /// As [`Circuit::lets_through`].
-    pub fn lets_through(&self, key: &K, now: Instant) -> bool {
-        self.all().get_mut(key).is_none_or(|circuit| circuit.lets_through(now))
+    pub fn lets_through(&self, key: &K, call: &str, now: Instant) -> bool {
+        self.all().get_mut(key).is_none_or(|circuit| circuit.lets_through(number(call), now))
     }
 
     /// An attempt succeeded. True if that closed the circuit.
@@ -86,18 +91,25 @@ impl<K: Hash + Eq> Circuits<K> {
         self.all().remove(key).is_some_and(|circuit| circuit.is_open())
     }
 
-    /// An attempt failed. True if that opened the circuit.
-    pub fn failed(&self, key: K, now: Instant) -> bool {
+    /// An attempt of a call failed. True if that opened the circuit.
+    pub fn failed(&self, key: K, call: &str, now: Instant) -> bool {
         let mut all = self.all();
         let circuit = all.entry(key).or_default();
         let was_open = circuit.is_open();
-        circuit.failed(now);
+        circuit.failed(number(call), now);
         circuit.is_open() && !was_open
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<K, Circuit>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Tells calls apart.
+fn number(call: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    call.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -108,9 +120,9 @@ mod tests {
 
     fn opened(t: Instant) -> Circuit {
         let mut circuit = Circuit::default();
-        for _ in 0..FAILURES_MAX {
-            assert!(circuit.lets_through(t));
-            circuit.failed(t);
+        for call in 0..FAILED_MAX as u64 {
+            assert!(circuit.lets_through(call, t));
+            circuit.failed(call, t);
         }
         circuit
     }
@@ -120,8 +132,8 @@ mod tests {
         let t = crate::clock::now();
         let mut circuit = opened(t);
         assert!(circuit.is_open());
-        assert!(!circuit.lets_through(t));
-        assert!(!circuit.lets_through(t + OPEN - Duration::from_millis(1)));
+        assert!(!circuit.lets_through(9, t));
+        assert!(!circuit.lets_through(9, t + OPEN - Duration::from_millis(1)));
     }
 
     #[test]
@@ -129,7 +141,7 @@ mod tests {
         let t = crate::clock::now();
         let mut circuit = Circuit::default();
         for n in 0..20 {
-            circuit.failed(t + n * (WINDOW / 2 + S));
+            circuit.failed(n.into(), t + n * (WINDOW / 2 + S));
             assert!(!circuit.is_open(), "after {n}");
         }
     }
@@ -138,36 +150,39 @@ mod tests {
     fn one_is_let_through_to_try_and_decides() {
         let t = crate::clock::now();
         let mut circuit = opened(t);
-        assert!(circuit.lets_through(t + OPEN), "the first");
-        assert!(!circuit.lets_through(t + OPEN), "and no other meanwhile");
-        circuit.failed(t + OPEN + S);
-        assert!(!circuit.lets_through(t + 2 * OPEN));
-        assert!(circuit.lets_through(t + 2 * OPEN + S));
+        assert!(circuit.lets_through(1, t + OPEN), "the first");
+        assert!(!circuit.lets_through(2, t + OPEN), "and no other meanwhile");
+        assert!(circuit.lets_through(1, t + OPEN), "that one with all it needs");
+        circuit.failed(1, t + OPEN + S);
+        assert!(!circuit.lets_through(1, t + 2 * OPEN));
+        assert!(circuit.lets_through(2, t + 2 * OPEN + S));
         circuit.succeeded();
         assert!(!circuit.is_open());
-        assert!(circuit.lets_through(t + 2 * OPEN + S) && circuit.lets_through(t + 2 * OPEN + S));
+        assert!(circuit.lets_through(3, t + 2 * OPEN + S) && circuit.lets_through(4, t + 2 * OPEN + S));
     }
 
     #[test]
     fn a_try_that_tells_nothing_makes_way() {
         let t = crate::clock::now();
         let mut circuit = opened(t);
-        assert!(circuit.lets_through(t + OPEN));
-        assert!(!circuit.lets_through(t + OPEN + PROBE - S));
-        assert!(circuit.lets_through(t + OPEN + PROBE));
+        assert!(circuit.lets_through(1, t + OPEN));
+        assert!(!circuit.lets_through(2, t + OPEN + PROBE - S));
+        assert!(circuit.lets_through(2, t + OPEN + PROBE));
     }
 
     #[test]
     fn a_success_forgets_the_failures_before_it() {
         let t = crate::clock::now();
         let circuits = Circuits::default();
-        for _ in 1..FAILURES_MAX {
-            assert!(!circuits.failed("a", t));
+        for call in ["1", "2", "2", "2"] {
+            assert!(!circuits.failed("a", call, t), "two calls");
         }
         assert!(!circuits.succeeded(&"a"), "it was not open");
-        assert!(!circuits.failed("a", t));
-        assert!(!circuits.failed("b", t) && !circuits.failed("b", t) && circuits.failed("b", t));
-        assert!(circuits.lets_through(&"a", t) && !circuits.lets_through(&"b", t));
+        assert!(!circuits.failed("a", "3", t));
+        assert!(
+            !circuits.failed("b", "1", t) && !circuits.failed("b", "2", t) && circuits.failed("b", "3", t)
+        );
+        assert!(circuits.lets_through(&"a", "4", t) && !circuits.lets_through(&"b", "4", t));
         assert!(circuits.succeeded(&"b"));
     }
 }

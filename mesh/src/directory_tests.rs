@@ -19,7 +19,7 @@ fn the_oldest_goes_when_it_is_full() {
     for (age, key) in ["a", "b", "b", "c"].into_iter().enumerate() {
         cache.insert(key, age, start + Duration::from_secs(age as u64));
     }
-    assert_eq!(["a", "b", "c"].map(|key| cache.get(&key).map(|(age, _)| age)), [None, Some(2), Some(3)]);
+    assert_eq!(["a", "b", "c"].map(|key| cache.get(&key).map(|known| known.value)), [None, Some(2), Some(3)]);
 }
 
 /// A tenancy role that answers what it is told to, and counts.
@@ -27,6 +27,32 @@ fn the_oldest_goes_when_it_is_full() {
 struct Tenancy {
     answer: Arc<Mutex<Result<&'static str, Code>>>,
     asked: Arc<AtomicUsize>,
+    /// How long it takes.
+    takes: Arc<Mutex<Duration>>,
+}
+
+impl Tenancy {
+    /// Which answers that a number is this tenant's.
+    fn of(tenant: &'static str) -> Self {
+        let answer = Arc::new(Mutex::new(Ok(tenant)));
+        Self { answer, asked: Arc::default(), takes: Arc::default() }
+    }
+
+    fn tells(&self, answer: Result<&'static str, Code>) {
+        *self.answer.lock().unwrap() = answer;
+    }
+
+    fn routes(&self) -> Routes {
+        let server = RoutingServiceServer::new(self.clone());
+        let no_error = |never: Infallible| -> crate::HopError { match never {} };
+        let hop = Hop::new(ServiceExt::<http::Request<tonic::body::Body>>::map_err(server, no_error));
+        Routes::new(RoutingServiceClient::new(hop))
+    }
+}
+
+async fn resolve(routes: &Routes) -> Result<String, Code> {
+    let found = routes.resolve(&Pii::new("+12025550142".to_owned()), Carrier::Twilio).await;
+    found.map(|route| route.tenant).map_err(|status| status.code())
 }
 
 #[tonic::async_trait]
@@ -36,6 +62,8 @@ impl RoutingService for Tenancy {
         _: Request<ResolveNumberRequest>,
     ) -> Result<Response<ResolveNumberResponse>, Status> {
         self.asked.fetch_add(1, SeqCst);
+        let takes = *self.takes.lock().unwrap();
+        tokio::time::sleep(takes).await;
         let answer = *self.answer.lock().unwrap();
         let tenant = answer.map_err(|code| Status::new(code, "as told"))?.to_owned();
         Ok(Response::new(ResolveNumberResponse { tenant, ..Default::default() }))
@@ -58,17 +86,10 @@ impl RoutingService for Tenancy {
 
 #[tokio::test(start_paused = true)]
 async fn an_owner_is_remembered_for_seconds_and_kept_while_nobody_can_be_asked() {
-    let tenancy = Tenancy { answer: Arc::new(Mutex::new(Ok("tenants/a"))), asked: Arc::default() };
-    let server = RoutingServiceServer::new(tenancy.clone());
-    let no_error = |never: Infallible| -> crate::HopError { match never {} };
-    let hop = Hop::new(ServiceExt::<http::Request<tonic::body::Body>>::map_err(server, no_error));
-    let routes = Routes::new(RoutingServiceClient::new(hop));
-    let number = Pii::new("+12025550142".to_owned());
-    let resolve = async || {
-        let found = routes.resolve(&number, Carrier::Twilio).await;
-        found.map(|route| route.tenant).map_err(|status| status.code())
-    };
-    let told = |answer| *tenancy.answer.lock().unwrap() = answer;
+    let tenancy = Tenancy::of("tenants/a");
+    let routes = tenancy.routes();
+    let resolve = async || resolve(&routes).await;
+    let told = |answer| tenancy.tells(answer);
 
     assert_eq!(resolve().await, Ok("tenants/a".into()));
     told(Ok("tenants/b"));
@@ -90,6 +111,22 @@ async fn an_owner_is_remembered_for_seconds_and_kept_while_nobody_can_be_asked()
     assert_eq!(resolve().await, Err(Code::NotFound));
     told(Err(Code::Unavailable));
     assert_eq!(resolve().await, Err(Code::Unavailable));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_an_owner_is_known_a_slow_answer_is_waited_for_once_and_shortly() {
+    let tenancy = Tenancy::of("tenants/a");
+    let routes = tenancy.routes();
+    assert_eq!(resolve(&routes).await, Ok("tenants/a".into()));
+    tokio::time::advance(ROUTE_FRESH).await;
+    *tenancy.takes.lock().unwrap() = 2 * Duration::from_secs(1);
+    tenancy.tells(Ok("tenants/b"));
+    let began = clock::now();
+    assert_eq!(resolve(&routes).await, Ok("tenants/a".into()));
+    assert_eq!(resolve(&routes).await, Ok("tenants/a".into()));
+    assert_eq!((clock::now() - began, tenancy.asked.load(SeqCst)), (NEWS_WAIT, 2));
+    tokio::time::sleep(2 * Duration::from_secs(1)).await;
+    assert_eq!((resolve(&routes).await, tenancy.asked.load(SeqCst)), (Ok("tenants/b".into()), 2));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The circuit breakers of the models, one for each model and key, and the budget of second requests: shared by all
+//! The circuit breakers of the models, one for each model, key and patience, and the budget of second requests: shared by all
 //! conversations of the node.
 
 use std::{
@@ -13,20 +13,21 @@ use super::{Completion, Failure, FailureKind, budget::Budget};
 /// Which models are asked, and how often at once.
 #[derive(Debug, Default)]
 pub struct Breakers {
-    circuits: Circuits<(String, u64)>,
+    circuits: Circuits<(String, u64, bool)>,
     seconds: Mutex<Budget>,
 }
 
 impl Breakers {
-    /// A model that failed in the requests before is not asked.
+    /// A model that failed in the calls before is not asked. `is_last`: nobody stands in for it, here and below; those who wait
+    /// less for it, because somebody does, tell nothing to those who wait.
     ///
     /// # Errors
     /// What its answer would have been.
-    pub fn check(&self, completion: &Completion) -> Result<(), Failure> {
-        if self.circuits.lets_through(&key(completion), clock::now()) {
+    pub fn check(&self, completion: &Completion, is_last: bool) -> Result<(), Failure> {
+        if self.circuits.lets_through(&key(completion, is_last), &completion.call_id, clock::now()) {
             return Ok(());
         }
-        let detail = "the model was not asked, since it failed in the requests before".to_owned();
+        let detail = "the model was not asked, since it failed in the calls before".to_owned();
         Err(Failure { kind: FailureKind::Transient(None), detail })
     }
 
@@ -49,17 +50,18 @@ impl Breakers {
     }
 
     /// The model answers.
-    pub fn succeeded(&self, completion: &Completion) {
-        if self.circuits.succeeded(&key(completion)) {
+    pub fn succeeded(&self, completion: &Completion, is_last: bool) {
+        if self.circuits.succeeded(&key(completion, is_last)) {
             tracing::info!(model = completion.model, "the model is asked again");
             metrics::gauge!("trunkline_vendor_circuit_open", "vendor" => "anthropic").decrement(1.0);
         }
     }
 
     /// The model does not answer, whoever asks it.
-    pub fn failed(&self, completion: &Completion, failure: &Failure) {
-        let is_models_own = matches!(failure.kind, FailureKind::Transient(_) | FailureKind::TooSlow);
-        if is_models_own && self.circuits.failed(key(completion), clock::now()) {
+    pub fn failed(&self, completion: &Completion, is_last: bool, kind: FailureKind) {
+        let is_models_own = matches!(kind, FailureKind::Transient(_) | FailureKind::TooSlow);
+        let key = key(completion, is_last);
+        if is_models_own && self.circuits.failed(key, &completion.call_id, clock::now()) {
             tracing::warn!(model = completion.model, "the model is not asked for a while");
             metrics::gauge!("trunkline_vendor_circuit_open", "vendor" => "anthropic").increment(1.0);
         }
@@ -70,8 +72,8 @@ impl Breakers {
     }
 }
 
-fn key(completion: &Completion) -> (String, u64) {
+fn key(completion: &Completion, is_last: bool) -> (String, u64, bool) {
     let mut hasher = DefaultHasher::new();
     completion.key.expose().hash(&mut hasher);
-    (completion.model.clone(), hasher.finish())
+    (completion.model.clone(), hasher.finish(), is_last)
 }

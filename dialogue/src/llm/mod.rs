@@ -31,6 +31,8 @@ pub struct Completion {
     pub model: String,
     /// The tenant's key with the vendor.
     pub key: Pii<String>,
+    /// Whose conversation it is of.
+    pub call_id: String,
     /// What to send.
     pub request: Arc<prompt::Request>,
     /// Counts what it costs, however it ends.
@@ -53,6 +55,7 @@ impl Completion {
         Self {
             model: "m".into(),
             key: Pii::new("k".into()),
+            call_id: "call".into(),
             request: Arc::new(prompt::request(&profile, conversation.history(), "call", true)),
             meter: Arc::new(Meter::new(true)),
             breakers: Arc::default(),
@@ -64,7 +67,7 @@ impl Completion {
 pub enum Event {
     /// Words.
     Text(Pii<String>),
-    /// The model does not answer; another one is asked, here and for the rest of the call.
+    /// The model does not answer, and another one does, here and for the rest of the call.
     FellBack {
         /// The vendor's id of the other one.
         model: String,

@@ -98,8 +98,10 @@ async fn a_take_that_breaks_off_or_is_silent_is_taken_again() {
     let (phrases, takes) = Script::phrases(&[Fate::Lost, Fate::Silent]);
     assert_eq!(get(&phrases, "Hi.").await, Ok(AUDIO), "and nothing of the lost take is in it");
     assert_eq!(takes.lock().unwrap().len(), 3);
-    let (phrases, _) = Script::phrases(&[Fate::Lost; 3]);
+    let (phrases, _) = Script::phrases(&[Fate::Lost; TAKES_MAX as usize]);
+    let begun = mesh::clock::now();
     assert_eq!(get(&phrases, "Hi.").await, Err("cut".into()));
+    assert_eq!((mesh::clock::now() - begun).as_millis(), 2_600, "a vendor over its limit has a moment");
 }
 
 #[tokio::test(start_paused = true)]

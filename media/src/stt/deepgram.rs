@@ -45,9 +45,8 @@ impl Transcriber for Deepgram {
     }
 }
 
+#[derive(Default)]
 struct Nova {
-    /// When the vendor last said something that makes sense.
-    heard_at: Instant,
     /// Sockets in a row that said nothing of speech.
     speech_timeouts: u32,
     /// When the vendor must have answered a finalize.
@@ -77,7 +76,7 @@ impl Protocol for Nova {
 
     async fn converse(&mut self, line: &mut Line, sink: &mut Sink, stream: &mut Stream) -> End {
         line.opened();
-        self.heard_from();
+        self.heard_from(line);
         let pulse = Pulse::default();
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -114,17 +113,10 @@ impl Protocol for Nova {
     }
 }
 
-impl Default for Nova {
-    fn default() -> Self {
-        Self { heard_at: clock::now(), speech_timeouts: 0, answer_by: None, unanswered: 0 }
-    }
-}
-
 impl Nova {
     /// When the vendor must have said something of what the caller is saying.
     fn speech_by(&self, line: &Line) -> Option<Instant> {
-        let since = line.speaks_since().filter(|_| self.speech_timeouts < SPEECH_TIMEOUTS_MAX)?;
-        Some(since.max(self.heard_at) + SPEECH_TIMEOUT)
+        line.spoken_at(SPEECH_TIMEOUT).filter(|_| self.speech_timeouts < SPEECH_TIMEOUTS_MAX)
     }
 
     async fn send_due(&mut self, line: &mut Line, sink: &mut Sink) -> Result<(), End> {
@@ -137,7 +129,8 @@ impl Nova {
                 Due::Finalize => {
                     socket::send(sink, Message::text(message::FINALIZE)).await?;
                     if line.replay.unsettled() >= FINALIZE_AUDIO_MIN {
-                        self.answer_by = Some(clock::now() + FINALIZE_TIMEOUT);
+                        // Asking again does not put off the answer.
+                        self.answer_by.get_or_insert(clock::now() + FINALIZE_TIMEOUT);
                     }
                 }
             }
@@ -149,16 +142,16 @@ impl Nova {
         Ok(())
     }
 
-    fn heard_from(&mut self) {
-        self.heard_at = clock::now();
+    fn heard_from(&mut self, line: &mut Line) {
+        line.heard();
         self.answer_by = None;
         self.unanswered = 0;
     }
 
     fn incoming(&mut self, line: &mut Line, text: &str) {
         let message = message::parse(text);
-        if message.is_some() {
-            self.heard_from();
+        if message.as_ref().is_some_and(|message| !matches!(message, Incoming::Error(_))) {
+            self.heard_from(line);
         }
         match message {
             Some(Incoming::Transcript(mut transcript)) => {

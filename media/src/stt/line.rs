@@ -97,6 +97,9 @@ pub struct Line {
     behind: bool,
     /// Since when the caller has been speaking.
     speaks_since: Option<Instant>,
+    /// When the vendor last said something that makes sense, and for how long the caller spoke since then and stopped.
+    heard_at: Instant,
+    spoke: Duration,
     /// The present socket has told what it hears.
     works: bool,
     breaker: Breaker,
@@ -114,7 +117,7 @@ pub fn new(vendor: &'static str, settings: Settings, decides_turns: bool) -> (Li
     let (commands, command_rx) = mpsc::channel(256);
     let (event_tx, events) = mpsc::channel(64);
     let line = Line {
-        breaker: Breaker::new(vendor, &settings.base_url, &settings.api_key),
+        breaker: Breaker::new(vendor, "stt", &settings.base_url, &settings.api_key, &settings.call_id),
         replay: Replay::new(settings.format),
         settings,
         commands: command_rx,
@@ -122,6 +125,8 @@ pub fn new(vendor: &'static str, settings: Settings, decides_turns: bool) -> (Li
         opened_at: None,
         behind: false,
         speaks_since: None,
+        heard_at: clock::now(),
+        spoke: Duration::ZERO,
         works: false,
     };
     (line, Session { commands, events, decides_turns })
@@ -138,7 +143,13 @@ impl Line {
     /// Takes a command of the session.
     pub fn take(&mut self, command: Command) {
         match command {
-            Command::Speaking(speaks) => self.speaks_since = speaks.then(clock::now),
+            Command::Speaking(speaks) => {
+                let now = clock::now();
+                if let Some(since) = self.speaks_since.take() {
+                    self.spoke += now.saturating_duration_since(since.max(self.heard_at));
+                }
+                self.speaks_since = speaks.then_some(now);
+            }
             command => {
                 self.behind |= matches!(command, Command::CatchUp(_));
                 self.replay.take(command);
@@ -149,6 +160,16 @@ impl Line {
     /// Since when the caller has been speaking, if they are.
     pub fn speaks_since(&self) -> Option<Instant> {
         self.speaks_since
+    }
+
+    /// The vendor has said something that makes sense.
+    pub fn heard(&mut self) {
+        (self.heard_at, self.spoke) = (clock::now(), Duration::ZERO);
+    }
+
+    /// When the caller, who speaks, will have spoken for so long since the vendor said something, pauses left out.
+    pub fn spoken_at(&self, length: Duration) -> Option<Instant> {
+        Some(self.speaks_since?.max(self.heard_at) + length.saturating_sub(self.spoke))
     }
 
     /// The vendor has told what it hears.

@@ -214,8 +214,14 @@ impl Realtime {
                     line.replay.settle(self.pinged.saturating_sub(PREROLL), false);
                 }
             }
-            Some(Incoming::Error { fatal: true, detail }) => return Err(End::Lost(detail)),
-            Some(Incoming::Error { fatal: false, detail }) => {
+            Some(Incoming::Error { fatal: true, status, detail }) => {
+                return Err(match status {
+                    Some(status) if socket::is_requests_own(status) => End::Unfit(detail),
+                    Some(401..=403) => End::Refused(detail),
+                    _ => End::Lost(detail),
+                });
+            }
+            Some(Incoming::Error { fatal: false, detail, .. }) => {
                 tracing::warn!(vendor = "sarvam", call_id = line.settings.call_id, detail, "error message");
             }
             Some(Incoming::Begin) | None => {}

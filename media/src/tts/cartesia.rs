@@ -36,7 +36,8 @@ pub struct Cartesia;
 impl Synthesizer for Cartesia {
     fn open(&self, settings: Settings) -> Session {
         let (session, commands, outbox) = Session::new();
-        let breaker = Breaker::new("cartesia", &settings.base_url, &settings.api_key);
+        let breaker =
+            Breaker::new("cartesia", "tts", &settings.base_url, &settings.api_key, &settings.call_id);
         let takes = Takes::new(&settings);
         let worker = Worker { takes, settings, commands, outbox, answer_by: None, breaker };
         tokio::spawn(worker.run());
@@ -150,10 +151,10 @@ impl Worker {
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if let Some(text) = next.take() {
-                if let Err(end) = socket::send(&mut sink, Message::text(text)).await {
-                    return end;
-                }
+            if let Some(text) = next.take()
+                && let Err(end) = socket::send(&mut sink, Message::text(text)).await
+            {
+                return end;
             }
             self.expect_answer();
             let end = tokio::select! {

@@ -44,7 +44,7 @@ impl Synthesizer for Sarvam {
     fn open(&self, settings: Settings) -> Session {
         let (session, commands, outbox) = Session::new();
         let worker = Worker {
-            breaker: Breaker::new("sarvam", &settings.base_url, &settings.api_key),
+            breaker: Breaker::new("sarvam", "tts", &settings.base_url, &settings.api_key, &settings.call_id),
             takes: Takes::new(&settings),
             settings,
             commands,
@@ -253,6 +253,7 @@ impl Worker {
             End::Dropped => return,
         };
         if self.takes.is_answer_due(id) {
+            self.breaker.fails();
             metrics::counter!("trunkline_vendor_reconnects_total", "vendor" => "sarvam").increment(1);
         }
         tracing::info!(vendor = "sarvam", call_id = self.settings.call_id, detail, "line lost");

@@ -400,7 +400,7 @@ impl TurnTaker {
         let kept =
             Some(self.interim.clone()).filter(|_| interim_over && transcript.is_final && words.is_empty());
         let words = kept.as_deref().unwrap_or(words);
-        if interim_over && kept.is_none() && !words.is_empty() && !words::begin_alike(words, &self.interim) {
+        if interim_over && kept.is_none() && !words.is_empty() && !words::say_alike(words, &self.interim) {
             // The transcriber has gone on to other words, and that transcript will not come.
             let lost = std::mem::take(&mut self.interim);
             join(&mut self.finals, &lost);

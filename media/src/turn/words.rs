@@ -85,10 +85,10 @@ pub fn are_among(text: &str, spoken: &str) -> bool {
     !heard.is_empty() && distance_within(&heard, &words_of(spoken)) == 0
 }
 
-/// True when both begin with the same word: the one may be the other, heard further or better.
-pub fn begin_alike(one: &str, other: &str) -> bool {
-    let first = |text: &str| words_of(text).into_iter().next().map(|word| word.text);
-    first(one) == first(other)
+/// True when at least half of the words of `before` stand in `after`: it is the same, heard further or better.
+pub fn say_alike(after: &str, before: &str) -> bool {
+    let before = words_of(before);
+    distance_within(&before, &words_of(after)) * 2 <= before.len()
 }
 
 /// The smallest number of edits that turns `heard` into some run of words of `spoken`.

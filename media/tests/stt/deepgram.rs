@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use media::stt::{ByModel, Settings, Transcriber};
+use media::stt::{ByModel, Event, Settings, Transcriber};
 use mesh::Pii;
 use rehearsal::{
     deepgram::{Fault, Server, Settings as Vendor},
@@ -10,8 +10,10 @@ use rehearsal::{
     faults::Faults,
 };
 
+use tokio::time::timeout;
+
 use super::{Caller, LIBRARY, Stage, Trouble, suite::suite};
-use crate::stage::{SERVERS, wait_for};
+use crate::stage::{PATIENCE, SERVERS, wait_for};
 
 /// A rehearsal, and the model that is asked for.
 pub struct Rehearsed {
@@ -96,9 +98,12 @@ async fn a_wrong_request_closes_no_door_to_other_calls_and_a_refused_key_does() 
     for (status, dialled) in [(400, CALLS_TO_OPEN + 1), (404, CALLS_TO_OPEN + 1), (401, CALLS_TO_OPEN)] {
         let stage = start();
         stage.server.set_faults(Faults::always(Fault::RefuseUpgrade(status)));
-        for _ in 0..=CALLS_TO_OPEN {
-            let mut caller = Caller::open(&stage);
-            caller.wait("unavailable", |caller| caller.unavailable).await;
+        for call in 0..=CALLS_TO_OPEN {
+            let settings = Settings { call_id: format!("CA-{call}"), ..stage.settings() };
+            let mut session = stage.transcriber().open(settings);
+            let unavailable =
+                async { while !matches!(session.events.recv().await, Some(Event::Unavailable { .. })) {} };
+            timeout(PATIENCE, unavailable).await.expect("it is told");
         }
         assert_eq!(stage.dialled(), dialled, "{status}");
     }

@@ -211,6 +211,25 @@ async fn a_vendor_that_says_nothing_of_speech_is_dialled_again_but_not_for_ever(
 }
 
 #[tokio::test]
+async fn pauses_do_not_put_off_what_is_owed_for_speech() {
+    let (_server, mut session, mut line) = open().await;
+    let commands = session.commands.clone();
+    let speech = async {
+        for speaks in [true, false].into_iter().cycle() {
+            commands.send(Command::Speaking(speaks)).await.expect("taken");
+            tokio::time::sleep(Duration::from_millis(if speaks { 700 } else { 300 })).await;
+        }
+    };
+    let reads = async { while line.is_open().await {} };
+    let lost = async { tokio::join!(event(&mut session), reads).0 };
+    let lost = tokio::select! {
+        lost = timeout(Duration::from_secs(4), lost) => lost.expect("after two seconds of speech"),
+        () = speech => unreachable!("it goes on for ever"),
+    };
+    assert!(matches!(&lost, Event::Lost { detail } if detail.contains("silent")), "{lost:?}");
+}
+
+#[tokio::test]
 async fn a_dial_that_hangs_gets_another_beside_it() {
     let server = Raw::start().await;
     let _session = Deepgram.open(settings(&server, "en"));

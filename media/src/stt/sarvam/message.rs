@@ -44,6 +44,8 @@ pub enum Incoming {
     Error {
         /// The session is over.
         fatal: bool,
+        /// As of HTTP.
+        status: Option<u16>,
         /// Why.
         detail: String,
     },
@@ -64,6 +66,8 @@ struct Wire {
     code: serde_json::Value,
     #[serde(default)]
     message: String,
+    #[serde(default)]
+    status_code: serde_json::Value,
 }
 
 /// Audio as the vendor takes it.
@@ -78,7 +82,7 @@ pub fn parse(text: &str) -> Option<Incoming> {
         // The error's own text could quote the transcript.
         Err(error) => {
             let detail = format!("unreadable message: {:?}", error.classify());
-            return Some(Incoming::Error { fatal: false, detail });
+            return Some(Incoming::Error { fatal: false, status: None, detail });
         }
     };
     let utterance = wire.utterance_idx;
@@ -93,7 +97,8 @@ pub fn parse(text: &str) -> Option<Incoming> {
         "pong" => Some(Incoming::Pong),
         "error" => {
             let detail = format!("{} {}", wire.code.as_str().unwrap_or_default(), wire.message);
-            Some(Incoming::Error { fatal: wire.is_fatal, detail })
+            let status = wire.status_code.as_u64().and_then(|status| status.try_into().ok());
+            Some(Incoming::Error { fatal: wire.is_fatal, status, detail })
         }
         _ => None,
     }
@@ -122,7 +127,10 @@ mod tests {
         assert_eq!(parse(r#"{"event":"config.updated","applied":[]}"#), None);
         assert_eq!(parse(r#"{"type":"data"}"#), None);
         let error = r#"{"event":"error","code":"x","is_fatal":true,"message":"m","status_code":500}"#;
-        assert_eq!(parse(error), Some(Incoming::Error { fatal: true, detail: "x m".into() }));
+        assert_eq!(
+            parse(error),
+            Some(Incoming::Error { fatal: true, status: Some(500), detail: "x m".into() })
+        );
         assert!(matches!(parse("{"), Some(Incoming::Error { fatal: false, .. })));
     }
 

@@ -5,7 +5,7 @@
 //! waiting, for a pong and for a start of speech that does not come.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
@@ -20,19 +20,19 @@ pub const OPEN_MAX: usize = 32;
 /// What one socket has said and owes.
 #[derive(Debug, Default)]
 pub struct Utterances {
-    /// Those that have begun and are not settled.
-    open: BTreeSet<i64>,
-    /// The last one is over as the vendor hears it.
-    ended: bool,
+    /// Those that have begun and are not settled, and since when each is over as the vendor hears it.
+    open: BTreeMap<i64, Option<Instant>>,
     asked: Option<Asked>,
-    /// Until when the final transcript of a finished utterance must come.
-    final_by: Option<Instant>,
 }
 
 /// A finalize that was sent.
 #[derive(Debug)]
 struct Asked {
     at: Instant,
+    /// The last utterance that had begun before it.
+    last: Option<i64>,
+    /// The vendor has settled what had begun before it, or hears more: it is there.
+    is_heeded: bool,
     /// The vendor has answered since.
     ponged: bool,
     /// What was said before it may still have to be heard.
@@ -42,11 +42,13 @@ struct Asked {
 impl Utterances {
     /// The vendor hears somebody.
     pub fn started(&mut self, utterance: i64) {
-        self.open.insert(utterance);
+        self.open.entry(utterance).or_default();
         if self.open.len() > OPEN_MAX {
             self.open.pop_first();
         }
-        self.ended = false;
+        if let Some(asked) = &mut self.asked {
+            asked.is_heeded |= asked.last.is_none();
+        }
     }
 
     /// How many have begun and are not settled.
@@ -57,17 +59,19 @@ impl Utterances {
 
     /// The vendor hears nobody any more.
     pub fn ended(&mut self, now: Instant) {
-        self.ended = true;
-        self.final_by.get_or_insert(now + FINAL_TIMEOUT);
+        if let Some((_, ended)) = self.open.iter_mut().next_back() {
+            ended.get_or_insert(now);
+        }
     }
 
     /// An utterance is settled. True if nothing said before is open, so that a finalize is answered.
     pub fn settled(&mut self, utterance: i64) -> bool {
-        self.open.retain(|open| *open > utterance);
+        self.open.retain(|open, _| *open > utterance);
         let all = self.open.is_empty();
         if all {
             self.asked = None;
-            self.final_by = None;
+        } else if let Some(asked) = &mut self.asked {
+            asked.is_heeded |= asked.last.is_none_or(|last| last <= utterance);
         }
         all
     }
@@ -75,8 +79,11 @@ impl Utterances {
     /// A finalize was sent; `unheard` is how much audio before it belongs to no settled utterance. True if silence must
     /// follow, for the vendor to settle what it hears.
     pub fn ask(&mut self, unheard: Duration, now: Instant) -> bool {
-        self.asked = Some(Asked { at: now, ponged: false, recent: unheard > START_DELAY_MAX });
-        self.open.is_empty() || !self.ended
+        let (last, ended) =
+            self.open.last_key_value().map_or((None, false), |(n, ended)| (Some(*n), ended.is_some()));
+        let recent = unheard > START_DELAY_MAX;
+        self.asked = Some(Asked { at: now, last, is_heeded: false, ponged: false, recent });
+        !ended
     }
 
     /// The vendor is there.
@@ -108,8 +115,9 @@ impl Utterances {
 
     /// When the vendor must have said more, or it is dead.
     pub fn answer_by(&self) -> Option<Instant> {
-        let asked = self.asked.as_ref().map(|asked| asked.at + FINAL_TIMEOUT);
-        asked.into_iter().chain(self.final_by).min()
+        let asked = self.asked.as_ref().filter(|asked| !asked.is_heeded).map(|asked| asked.at);
+        let ended = self.open.values().filter_map(|ended| *ended);
+        asked.into_iter().chain(ended).min().map(|since| since + FINAL_TIMEOUT)
     }
 }
 
@@ -168,6 +176,23 @@ mod tests {
         assert!(utterances.ask(1000 * MS, t));
         assert!(!utterances.settled(0));
         assert!(utterances.settled(1));
+    }
+
+    #[test]
+    fn whoever_goes_on_before_the_final_of_what_was_said_is_listened_to() {
+        let (t, mut utterances) = (origin(), Utterances::default());
+        utterances.started(0);
+        utterances.ended(t);
+        utterances.ask(1000 * MS, t);
+        utterances.started(1);
+        utterances.settled(0);
+        assert_eq!(utterances.answer_by(), None, "speech may be long");
+        utterances.ended(t + 3000 * MS);
+        assert_eq!(utterances.answer_by(), Some(t + 3000 * MS + FINAL_TIMEOUT));
+        utterances.settled(1);
+        utterances.ask(1000 * MS, t + 4000 * MS);
+        utterances.started(2);
+        assert_eq!(utterances.answer_by(), None, "what is asked for is in what goes on");
     }
 
     #[test]

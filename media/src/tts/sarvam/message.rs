@@ -94,12 +94,27 @@ pub fn parse(text: &str) -> Incoming {
             let code = &data["code"];
             let in_message = message.get(..3).and_then(|digits| digits.parse().ok());
             let status = code.as_u64().and_then(|code| code.try_into().ok());
-            let status = status.or_else(|| code.as_str()?.parse().ok()).or(in_message);
+            let status = status
+                .or_else(|| code.as_str()?.parse().ok())
+                .or_else(|| named(code.as_str()?))
+                .or(in_message);
             let code = code.as_str().unwrap_or_default();
             Incoming::Error { status, detail: format!("{} {code} {message}", status.unwrap_or_default()) }
         }
         _ => Incoming::Other,
     }
+}
+
+/// The HTTP status that goes with a name for it, where that tells whose fault it is.
+fn named(code: &str) -> Option<u16> {
+    Some(match code {
+        "invalid_request_error" => 400,
+        "invalid_api_key_error" | "authentication_error" => 403,
+        "not_found_error" => 404,
+        "unprocessable_entity_error" => 422,
+        "rate_limit_exceeded_error" => 429,
+        _ => return None,
+    })
 }
 
 /// Now and then the vendor begins raw audio with the header of a WAV file.

@@ -185,7 +185,9 @@ impl Takes {
             Incoming::Final => {
                 if let Some(take) = speaker
                     && let Some(State::Open(speech)) = self.states.get_mut(&take)
-                    && let Some(part) = speech.part.take()
+                    && let received = speech.received
+                    // Words without a sound were not said: the line's deadline is still running.
+                    && let Some(part) = speech.part.take_if(|part| received > part.from)
                 {
                     let format = self.settings.format;
                     let (from, to) = (format.duration_of(part.from), format.duration_of(speech.received));

@@ -134,10 +134,21 @@ async fn a_cancel_of_what_is_spoken_already_costs_no_line() {
     let mut bench = bench();
     bench.open(1);
     bench.speak(ONE, "Yes.");
+    bench.audio(1);
     bench.message(1, FINAL);
     bench.outputs();
     bench.cancel(ONE);
     assert_eq!(bench.outputs(), []);
+}
+
+#[tokio::test]
+async fn what_has_no_sound_was_not_spoken() {
+    let mut bench = bench();
+    bench.open(1);
+    bench.speak(ONE, "Yes.");
+    bench.message(1, FINAL);
+    assert!(bench.events().await.is_empty());
+    assert!(bench.takes.is_answer_due(1), "the line has still to speak");
 }
 
 #[tokio::test]
