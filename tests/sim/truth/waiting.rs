@@ -111,7 +111,8 @@ impl Truth {
         let pending = pending.clone();
         let known = pending.number.is_none_or(|number| self.known.contains_key(&number));
         if pending.over.is_some() && pending.number.is_some_and(|number| self.passing.contains(&number)) {
-            self.pending = None;
+            // It may be answered, and may be heard as a sign that one listens.
+            self.pending.take_if(|pending| now > pending.since + ANSWER_MAX);
             return;
         }
         if pending.over.is_some() && !known {
