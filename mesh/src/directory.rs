@@ -153,6 +153,11 @@ async fn in_background<T: Send + 'static>(
     answer.unwrap_or_else(|error| Err(ServiceError::internal(&error).into()))
 }
 
+/// There is none, or none for us: what was known is wrong.
+fn is_gone(status: &Status) -> bool {
+    matches!(status.code(), Code::NotFound | Code::FailedPrecondition | Code::PermissionDenied)
+}
+
 fn is_away(status: &Status) -> bool {
     matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded)
 }
@@ -207,8 +212,8 @@ impl<K: Ord + Clone + Send + 'static, V: Clone + Send + 'static> Cache<K, V> {
             let answer = ask.await;
             match &answer {
                 Ok(value) => cache.insert(name, value.clone(), clock::now()),
-                Err(status) if is_away(status) => {}
-                Err(_) => cache.remove(&name),
+                Err(status) if is_gone(status) => cache.remove(&name),
+                Err(_) => {}
             }
             answer
         });

@@ -93,8 +93,10 @@ pub struct Line {
     pub replay: Replay,
     /// When the vendor took the present socket up.
     opened_at: Option<Instant>,
-    /// It has not been sent everything since a socket was lost.
+    /// It has not been sent everything since a socket was lost, or since it took over.
     behind: bool,
+    /// That was told.
+    told_lost: bool,
     /// Since when the caller has been speaking.
     speaks_since: Option<Instant>,
     /// When the vendor last said something that makes sense, and for how long the caller spoke since then and stopped.
@@ -124,6 +126,7 @@ pub fn new(vendor: &'static str, settings: Settings, decides_turns: bool) -> (Li
         outbox: Outbox::new(event_tx),
         opened_at: None,
         behind: false,
+        told_lost: false,
         speaks_since: None,
         heard_at: clock::now(),
         spoke: Duration::ZERO,
@@ -151,7 +154,10 @@ impl Line {
                 self.speaks_since = speaks.then_some(now);
             }
             command => {
-                self.behind |= matches!(command, Command::CatchUp(_));
+                if let Command::CatchUp(kept) = &command {
+                    self.behind = true;
+                    self.told_lost |= !kept.audio.is_empty();
+                }
                 self.replay.take(command);
             }
         }
@@ -181,7 +187,7 @@ impl Line {
     /// Everything that is due was sent.
     pub fn sent(&mut self) {
         if self.behind && !self.replay.is_due_later() {
-            self.behind = false;
+            (self.behind, self.told_lost) = (false, false);
             self.outbox.push(Event::CaughtUp);
         }
     }
@@ -207,8 +213,8 @@ impl Line {
                         metrics::counter!("trunkline_vendor_reconnects_total", "vendor" => P::VENDOR.name)
                             .increment(1);
                     }
-                    if !self.behind {
-                        self.behind = true;
+                    self.behind = true;
+                    if !std::mem::replace(&mut self.told_lost, true) {
                         self.outbox.push(Event::Lost { detail: detail.clone() });
                     }
                     tracing::warn!(

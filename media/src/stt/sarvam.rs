@@ -32,9 +32,10 @@ use utterances::Utterances;
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// The vendor says nothing about silence: a pong tells that it has heard so much of it.
 const PING: Duration = Duration::from_secs(2);
-/// While somebody speaks it is asked more often: the first word and the partial transcripts have no deadline.
+/// While somebody speaks, or something is owed, it is asked more often: the first word and the partial transcripts have no
+/// deadline.
 const PING_IN_SPEECH: Duration = Duration::from_millis(600);
-/// A vendor that says nothing for so long after a ping is dead: in 1.8 s at most while somebody speaks.
+/// A vendor that says nothing for so long after a ping is dead: in 1.7 s at most while somebody speaks.
 const PONG_TIMEOUT: Duration = Duration::from_millis(1100);
 /// Speech is told of within this time of its sound; until then it could be part of an utterance.
 const PREROLL: Duration = Duration::from_secs(1);
@@ -111,7 +112,9 @@ impl Protocol for Realtime {
         loop {
             let begun = self.begin_by.is_none();
             let quiet_at = self.utterances.quiet_at();
-            let answer_by = self.begin_by.or_else(|| self.utterances.answer_by());
+            let pong_by = self.unanswered.map(|since| since + PONG_TIMEOUT);
+            let answer_by =
+                self.begin_by.or_else(|| self.utterances.answer_by().into_iter().chain(pong_by).min());
             let done = tokio::select! {
                 command = line.commands.recv() => match command {
                     Some(command) => {
@@ -179,14 +182,13 @@ impl Realtime {
 
     fn is_ping_due(&self, line: &Line) -> bool {
         let is_old = |at: Instant| clock::now() >= at + PING;
-        self.begin_by.is_none() && (line.speaks_since().is_some() || self.pinged_at.is_none_or(is_old))
+        let is_urgent = line.speaks_since().is_some() || !self.utterances.is_idle();
+        self.begin_by.is_none() && (is_urgent || self.pinged_at.is_none_or(is_old))
     }
 
     async fn ping(&mut self, line: &Line, sink: &mut Sink) -> Result<(), End> {
         let now = clock::now();
-        if now >= *self.unanswered.get_or_insert(now) + PONG_TIMEOUT {
-            return Err(End::Lost("no answer to a ping".into()));
-        }
+        self.unanswered.get_or_insert(now);
         self.pinged_at = Some(now);
         self.pinged = line.replay.sent();
         socket::send(sink, Message::text(message::PING)).await

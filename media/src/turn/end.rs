@@ -10,8 +10,6 @@ use super::{
 
 /// How far a transcript may end before the end of speech and still cover it: the VAD's chunk and the words' own edges.
 pub(super) const COVER_TOLERANCE: Duration = Duration::from_millis(250);
-/// So much audio without a word behind the caller's newest words, heard by a transcriber that is behind, ends their turn.
-const HEARD_GAP: Duration = Duration::from_millis(1500);
 /// Sound that goes on for this long after the caller's newest words, and brings no more, is noise.
 const STALE_WORDS: Duration = Duration::from_millis(2500);
 /// Speech shorter than this that brings no words is not asked about.
@@ -68,10 +66,11 @@ impl TurnTaker {
             let said_at = self.newest_words.and_then(|(_, end)| self.said_at(end));
             return self.end_turn(said_at.unwrap_or(now).min(now), self.covered);
         }
-        if let Some((_, end)) = self.final_words().filter(|(_, end)| self.covered >= *end + HEARD_GAP)
-            && self.behind.is_some()
+        let longest = self.config.endpointing_delay_max;
+        if let Some((_, end)) = self.final_words().filter(|(_, end)| self.covered >= *end + longest)
+            && self.behind.is_some_and(|behind| self.covered > behind.covered)
         {
-            // Noise would put off for ever what waits for a transcriber that is behind.
+            // One that is behind has heard no word for as long as a turn may wait for one. Noise would put that off for ever.
             self.overlap_decided = true;
             return self.end_turn(self.said_at(end).unwrap_or(now).min(now), end);
         }

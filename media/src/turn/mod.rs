@@ -62,6 +62,8 @@ struct Behind {
     until: Instant,
     /// How long after the end of speech; zero once it was sent everything.
     patience: Duration,
+    /// Where the settled transcript ended when it was lost.
+    covered: Duration,
 }
 
 /// Decides who has the floor.
@@ -216,12 +218,14 @@ impl TurnTaker {
             Input::VendorTurnResumed => self.not_likely(),
             Input::TranscriberLost { patience } => {
                 let since = self.ended.map_or(now, |(at, _)| at);
-                self.behind = Some(Behind { until: since + patience, patience });
+                self.behind = Some(Behind { until: since + patience, patience, covered: self.covered });
+                // It hears again what it has not settled.
+                self.interim_over = false;
             }
             Input::TranscriberCaughtUp => {
                 if let Some(behind) = &mut self.behind {
                     let until = behind.until.min(now + CAUGHT_UP_WORDS_MAX);
-                    *behind = Behind { until, patience: Duration::ZERO };
+                    *behind = Behind { until, patience: Duration::ZERO, ..*behind };
                 }
             }
             Input::Agent(agent) => self.agent_is(agent, now),
@@ -400,7 +404,12 @@ impl TurnTaker {
         let kept =
             Some(self.interim.clone()).filter(|_| interim_over && transcript.is_final && words.is_empty());
         let words = kept.as_deref().unwrap_or(words);
-        if interim_over && kept.is_none() && !words.is_empty() && !words::say_alike(words, &self.interim) {
+        if interim_over
+            && self.behind.is_none()
+            && kept.is_none()
+            && !words.is_empty()
+            && !words::say_alike(words, &self.interim)
+        {
             // The transcriber has gone on to other words, and that transcript will not come.
             let lost = std::mem::take(&mut self.interim);
             join(&mut self.finals, &lost);

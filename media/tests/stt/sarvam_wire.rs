@@ -165,5 +165,5 @@ async fn a_vendor_that_says_nothing_of_speech_is_dialled_again_in_two_seconds() 
     let reads = async { while line.is_open().await {} };
     let both = async { tokio::join!(event(&mut session), reads) };
     let (lost, ()) = timeout(Duration::from_millis(2_500), both).await.expect("in time");
-    assert!(matches!(&lost, Event::Lost { detail } if detail.contains("ping")), "{lost:?}");
+    assert!(matches!(&lost, Event::Lost { detail } if detail.contains("silent")), "{lost:?}");
 }

@@ -14,6 +14,9 @@ const START_DELAY_MAX: Duration = Duration::from_millis(600);
 /// A final transcript comes within this time of the finalize, or the socket is dead.
 const FINAL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The same where the vendor has heard more since: speech may be long.
+const HEEDED_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// The vendor settles one utterance after the other: of more than these it has forgotten the oldest.
 pub const OPEN_MAX: usize = 32;
 
@@ -115,9 +118,10 @@ impl Utterances {
 
     /// When the vendor must have said more, or it is dead.
     pub fn answer_by(&self) -> Option<Instant> {
-        let asked = self.asked.as_ref().filter(|asked| !asked.is_heeded).map(|asked| asked.at);
-        let ended = self.open.values().filter_map(|ended| *ended);
-        asked.into_iter().chain(ended).min().map(|since| since + FINAL_TIMEOUT)
+        let timeout = |asked: &Asked| if asked.is_heeded { HEEDED_TIMEOUT } else { FINAL_TIMEOUT };
+        let asked = self.asked.as_ref().map(|asked| asked.at + timeout(asked));
+        let ended = self.open.values().filter_map(|ended| Some((*ended)? + FINAL_TIMEOUT));
+        asked.into_iter().chain(ended).min()
     }
 }
 
@@ -186,13 +190,13 @@ mod tests {
         utterances.ask(1000 * MS, t);
         utterances.started(1);
         utterances.settled(0);
-        assert_eq!(utterances.answer_by(), None, "speech may be long");
+        assert_eq!(utterances.answer_by(), Some(t + HEEDED_TIMEOUT), "speech may be long");
         utterances.ended(t + 3000 * MS);
         assert_eq!(utterances.answer_by(), Some(t + 3000 * MS + FINAL_TIMEOUT));
         utterances.settled(1);
         utterances.ask(1000 * MS, t + 4000 * MS);
         utterances.started(2);
-        assert_eq!(utterances.answer_by(), None, "what is asked for is in what goes on");
+        assert_eq!(utterances.answer_by(), Some(t + 4000 * MS + HEEDED_TIMEOUT), "it is in what goes on");
     }
 
     #[test]
