@@ -29,6 +29,8 @@ const PHRASE_TIMEOUT: Duration = Duration::from_secs(5);
 const PHRASE_TIMEOUT_WITH_FALLBACK: Duration = Duration::from_secs(2);
 /// Attempts at speaking a phrase, each in a take of its own.
 const TAKES_MAX: u32 = 6;
+/// The same where somebody else can speak it: both at once.
+const TAKES_MAX_WITH_FALLBACK: u32 = 2;
 /// The second follows the first at once, and each later one so much later: a vendor over its limit needs a moment.
 const TAKE_WAIT: Duration = Duration::from_millis(200);
 
@@ -89,9 +91,10 @@ impl Phrases {
     }
 
     async fn synthesise(&self, settings: Settings, text: &str) -> Result<Phrase, String> {
+        let takes_max = if settings.has_fallback { TAKES_MAX_WITH_FALLBACK } else { TAKES_MAX };
         let mut session = self.tts.open(settings);
         let mut last = String::new();
-        for number in 0..TAKES_MAX {
+        for number in 0..takes_max {
             sleep(TAKE_WAIT * number.saturating_sub(1)).await;
             let take = Take { epoch: 0, number: self.takes.fetch_add(1, Ordering::Relaxed) };
             match speak(&mut session, take, text).await? {

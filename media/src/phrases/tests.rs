@@ -105,6 +105,14 @@ async fn a_take_that_breaks_off_or_is_silent_is_taken_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_somebody_else_can_speak_nobody_waits_for_more_than_two_takes() {
+    let (phrases, takes) = Script::phrases(&[Fate::Lost; 9]);
+    let settings = Settings { has_fallback: true, ..settings("voice") };
+    assert!(phrases.get(settings, "Hi.").await.is_err());
+    assert_eq!(takes.lock().unwrap().len(), TAKES_MAX_WITH_FALLBACK as usize);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failure_is_not_kept() {
     let (phrases, _) = Script::phrases(&[Fate::Unavailable]);
     assert_eq!(get(&phrases, "Hi.").await, Err("refused".into()));
