@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::ws::{Message as Frame, WebSocket};
 use futures_util::StreamExt;
@@ -24,8 +23,6 @@ const QUEUED: usize = 64;
 const QUEUED_INPUTS: usize = 64;
 /// Contexts that are remembered, so that a finished one is not taken for a new one.
 const REMEMBERED: usize = 1000;
-/// How long the end of a closing handshake may take.
-const CLOSING: Duration = Duration::from_secs(1);
 
 /// An accepted socket.
 pub(super) struct Socket {
@@ -64,11 +61,7 @@ impl Socket {
             let text = match frame {
                 Some(Ok(Frame::Text(text))) => text,
                 Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => continue,
-                Some(Ok(Frame::Close(_))) => {
-                    // The reply goes out with the next read, which then finds the end.
-                    let _ = tokio::time::timeout(CLOSING, frames.next()).await;
-                    break "closed by the client";
-                }
+                Some(Ok(Frame::Close(_))) => break "closed by the client",
                 Some(Ok(Frame::Binary(_))) => {
                     self.invalid(&events).await;
                     break "a binary message";
@@ -88,8 +81,8 @@ impl Socket {
         // Contexts end with their socket: their commands are closed here, their events nobody takes.
         drop(known);
         drop(events);
+        outgoing::finish(writer, frames).await;
         self.server.log.push(Event::new("cartesia", self.connection.id(), "closed").with("reason", reason));
-        let _ = writer.await;
         drop(self.open);
     }
 

@@ -15,7 +15,7 @@ use futures_util::stream::SplitStream;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
 
 use super::failure::Failure;
 use super::{CodeForm, Fault, Shared, VENDOR, request_id};
@@ -33,8 +33,6 @@ const QUEUED: usize = 64;
 const TEXT_CHARS_MAX: usize = 2500;
 /// Between two sentences that are spoken one after the other.
 const PAUSE: Duration = Duration::from_millis(120);
-/// How long the end of a closing handshake may take.
-const CLOSING: Duration = Duration::from_secs(1);
 
 /// What the query of the upgrade settles.
 pub(super) struct Query {
@@ -133,17 +131,18 @@ impl Socket {
         let (events, queue) = mpsc::channel(QUEUED);
         let writer = tokio::spawn(outgoing::write(sink, queue));
         let reason = self.live(&mut frames, &events).await;
-        self.log(event("closed").with("reason", reason));
         drop(events);
-        // The answer to a close, or the close that answers ours: a client that does neither is not waited for.
-        let _ = timeout(CLOSING, async { while let Some(Ok(_)) = frames.next().await {} }).await;
-        writer.abort();
+        outgoing::finish(writer, frames).await;
+        self.log(event("closed").with("reason", reason));
     }
 
     async fn live(&mut self, frames: &mut SplitStream<WebSocket>, events: &mpsc::Sender<Outgoing>) -> End {
         let mut idle_at = clock::now() + self.server.idle;
         loop {
             let (next_at, quiet) = (self.next_at(), self.playing.is_none());
+            if !quiet || !self.jobs.is_empty() {
+                idle_at = clock::now() + self.server.idle;
+            }
             let done = tokio::select! {
                 frame = frames.next() => {
                     match frame {
