@@ -42,8 +42,13 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 /// The whole farewell; a dropped session is gone from the vendor's bill within 2 s.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Waits before dialling again after so many failures in a row; after one more the vendor counts as unavailable.
-const BACKOFF: [Duration; 4] =
-    [Duration::ZERO, Duration::from_millis(250), Duration::from_millis(500), Duration::from_millis(1000)];
+const BACKOFF: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_millis(500),
+    Duration::from_millis(500),
+];
 
 /// Why there is no socket, or no more.
 #[derive(Debug)]

@@ -163,11 +163,6 @@ impl Line {
         }
     }
 
-    /// Since when the caller has been speaking, if they are.
-    pub fn speaks_since(&self) -> Option<Instant> {
-        self.speaks_since
-    }
-
     /// The vendor has said something that makes sense.
     pub fn heard(&mut self) {
         (self.heard_at, self.spoke) = (clock::now(), Duration::ZERO);

@@ -30,15 +30,14 @@ use utterances::Utterances;
 
 /// The vendor says that it is ready; a socket where it does not is useless.
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(2);
-/// The vendor says nothing about silence: a pong tells that it has heard so much of it.
-const PING: Duration = Duration::from_secs(2);
-/// While somebody speaks, or something is owed, it is asked more often: the first word and the partial transcripts have no
-/// deadline.
-const PING_IN_SPEECH: Duration = Duration::from_millis(600);
-/// A vendor that says nothing for so long after a ping is dead: in 1.7 s at most while somebody speaks.
+/// The vendor says nothing about silence, and the first word and the partial transcripts have no deadline: a pong tells that
+/// it is there and has heard so much. What it has heard of silence need not be sent again, so that a new socket is soon
+/// even with the caller.
+const PING: Duration = Duration::from_millis(600);
+/// A vendor that says nothing for so long after a ping is dead: in 1.7 s at most.
 const PONG_TIMEOUT: Duration = Duration::from_millis(1100);
 /// Speech is told of within this time of its sound; until then it could be part of an utterance.
-const PREROLL: Duration = Duration::from_secs(1);
+const PREROLL: Duration = Duration::from_millis(700);
 /// Silence after which the vendor settles an utterance.
 const SILENCE: Duration = Duration::from_millis(300);
 /// More than that.
@@ -65,8 +64,7 @@ struct Realtime {
     utterances: Utterances,
     /// How much of the call's audio the last ping followed.
     pinged: Duration,
-    /// When the last ping was sent, and the first since something came.
-    pinged_at: Option<Instant>,
+    /// When the first ping was sent since something came.
     unanswered: Option<Instant>,
 }
 
@@ -102,8 +100,9 @@ impl Protocol for Realtime {
             begin_by: Some(clock::now() + BEGIN_TIMEOUT),
             ..Self::default()
         };
-        let mut ping = interval(PING_IN_SPEECH);
+        let mut ping = interval(PING);
         ping.reset();
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let pulse = Pulse::default();
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -128,10 +127,7 @@ impl Protocol for Realtime {
                     self.answer_if_quiet(line);
                     Ok(())
                 }
-                _ = ping.tick() => match self.is_ping_due(line) {
-                    true => self.ping(line, sink).await,
-                    false => Ok(()),
-                },
+                _ = ping.tick(), if begun && self.unanswered.is_none() => self.ping(line, sink).await,
                 _ = beat.tick() => pulse.beat(sink, &line.outbox).await,
                 text = socket::read(stream, &mut line.outbox, answer_by, &pulse) => match text {
                     Ok(text) => self.incoming(line, &text),
@@ -180,16 +176,8 @@ impl Realtime {
         socket::send(sink, Message::text(message)).await
     }
 
-    fn is_ping_due(&self, line: &Line) -> bool {
-        let is_old = |at: Instant| clock::now() >= at + PING;
-        let is_urgent = line.speaks_since().is_some() || !self.utterances.is_idle();
-        self.begin_by.is_none() && (is_urgent || self.pinged_at.is_none_or(is_old))
-    }
-
     async fn ping(&mut self, line: &Line, sink: &mut Sink) -> Result<(), End> {
-        let now = clock::now();
-        self.unanswered.get_or_insert(now);
-        self.pinged_at = Some(now);
+        self.unanswered.get_or_insert_with(clock::now);
         self.pinged = line.replay.sent();
         socket::send(sink, Message::text(message::PING)).await
     }
