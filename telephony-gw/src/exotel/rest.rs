@@ -123,7 +123,8 @@ impl Calls {
     }
 }
 
-fn refusal(status: u16, body: &[u8]) -> Error {
+/// What an answer with an error status means.
+pub fn refusal(status: u16, body: &[u8]) -> Error {
     let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
     Error::Refused { status, code: refusal.rest_exception.code }
 }

@@ -6,10 +6,10 @@ use sha1::Sha1;
 use url::form_urlencoded;
 
 use crate::{
-    exotel::{number::e164, params::Params},
+    exotel::{self, number::e164, params::Params},
     rest::Error,
     twilio::{
-        rest,
+        self,
         signature::{self, Refusal, Signed},
     },
     webhooks::{Form, PARTY_CHARS_MAX},
@@ -110,13 +110,28 @@ pub fn exotel_number(data: &[u8]) {
 
 /// An answer of Twilio's REST API with an error status, which is its first byte's.
 pub fn twilio_answer(data: &[u8]) {
-    let (status, body) =
-        data.split_first().map_or((400, data), |(first, rest)| (400 + u16::from(*first), rest));
-    match rest::refusal(status, body) {
+    let (status, body) = refused(data);
+    match twilio::rest::refusal(status, body) {
         Error::Over => assert!(body.windows(5).any(|digits| digits == b"20404" || digits == b"21220")),
         Error::Refused { status: kept, .. } => assert_eq!(kept, status),
         Error::Away(error) => panic!("there was an answer: {error}"),
     }
+}
+
+/// The same of Exotel's.
+pub fn exotel_answer(data: &[u8]) {
+    let (status, body) = refused(data);
+    match exotel::rest::refusal(status, body) {
+        Error::Refused { status: kept, code } => {
+            assert_eq!(kept, status);
+            assert!(code == 0 || text(body).contains(&code.to_string()), "nobody wrote {code}");
+        }
+        error => panic!("Exotel does not say so: {error}"),
+    }
+}
+
+fn refused(data: &[u8]) -> (u16, &[u8]) {
+    data.split_first().map_or((400, data), |(first, rest)| (400 + u16::from(*first), rest))
 }
 
 /// The first lines, and what is left.
