@@ -69,7 +69,7 @@ bench: system tools ## What a call costs, turns, preemption, barge-in, VAD, retr
 		echo; $(RELEASE)/examples/search_bench; \
 	fi
 
-faults: system ## The fault table: every vendor with every fault, over both carriers; ARGS='--only stt' a part, BIN=FILE that binary
+faults: system ## The fault table: every vendor with every fault, over both carriers; ARGS='--only stt' a part, ARGS='--voice sarvam' another vendor, BIN=FILE that binary
 	@if [ -z '$(BIN)' ]; then \
 		echo "==> building trunkline (some minutes the first time)" >&2; \
 		$(CARGO) build $(CARGO_FLAGS) --bin trunkline; \

@@ -84,9 +84,16 @@ pub struct Demo {
     /// Over whose media stream the call comes
     #[arg(long, value_enum, default_value = "twilio")]
     pub carrier: Carrier,
+    /// Who listens
+    #[arg(long, value_enum, default_value = "deepgram")]
+    pub listening: Ear,
+    /// Who speaks
+    #[arg(long, value_enum, default_value = "cartesia")]
+    pub voice: Mouth,
     /// Let a rehearsed vendor fail: stt, llm or tts, by refused, auth, rate, overloaded, reset, halfopen, stall or garbage,
     /// in the caller's turn N of 3 (0: before the call). @N: for a second from when it first shows; @N+: from then on.
-    /// stt fails while the caller speaks, llm and tts in the middle of the answer. The caller waits for each answer and
+    /// stt fails while the caller speaks, llm and tts in the middle of the answer; Sarvam in both, where it listens and
+    /// speaks. The caller waits for each answer and
     /// says at the end how long the silence was and which words were lost
     #[arg(long, value_name = "VENDOR:FAULT@N[+]")]
     pub fault: Option<String>,
@@ -105,6 +112,24 @@ pub enum Carrier {
     Twilio,
     /// A flow of Exotel's with a Voicebot applet.
     Exotel,
+}
+
+/// A transcriber.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Ear {
+    /// Deepgram Nova.
+    Deepgram,
+    /// Sarvam's speech to text.
+    Sarvam,
+}
+
+/// A synthesizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mouth {
+    /// Cartesia Sonic.
+    Cartesia,
+    /// Sarvam Bulbul.
+    Sarvam,
 }
 
 /// Options of `call`.

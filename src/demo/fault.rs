@@ -12,7 +12,11 @@ use rehearsal::{
     faults::{Ailment, Spell},
 };
 
-use crate::{exit::Exit, rehearse::Rehearsal};
+use crate::{
+    cli::{Ear, Mouth},
+    exit::Exit,
+    rehearse::Rehearsal,
+};
 
 /// The caller of the demo has so many turns.
 const TURNS: usize = 3;
@@ -30,11 +34,11 @@ const INTO_SPEECH_BYTES: u64 = 24_000;
 /// What a vendor does in a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// Listens: Deepgram.
+    /// Listens: Deepgram or Sarvam.
     Stt,
     /// Thinks: Anthropic.
     Llm,
-    /// Speaks: Cartesia.
+    /// Speaks: Cartesia or Sarvam.
     Tts,
 }
 
@@ -94,7 +98,8 @@ impl FromStr for Fault {
 /// A fault on its way.
 pub struct Strike<'a> {
     fault: Fault,
-    rehearsal: &'a Rehearsal,
+    /// Makes the vendor fail.
+    ail: Box<dyn Fn(Spell) + 'a>,
     lines: usize,
     at: Option<Instant>,
     struck: bool,
@@ -105,19 +110,28 @@ impl<'a> Strike<'a> {
     ///
     /// # Errors
     /// 64 if the vendor is no rehearsed one.
-    pub fn new(fault: Fault, rehearsal: &'a Rehearsal) -> Result<Self, Exit> {
-        let mut strike = Self { fault, rehearsal, lines: 0, at: None, struck: false };
-        let missing = match fault.part {
-            Part::Stt => rehearsal.deepgram.is_none().then_some("DEEPGRAM"),
-            Part::Llm => rehearsal.anthropic.is_none().then_some("ANTHROPIC"),
-            Part::Tts => rehearsal.cartesia.is_none().then_some("CARTESIA"),
+    pub fn new(fault: Fault, ear: Ear, mouth: Mouth, rehearsal: &'a Rehearsal) -> Result<Self, Exit> {
+        let Rehearsal { deepgram, anthropic, cartesia, sarvam, .. } = rehearsal;
+        let of_sarvam = || sarvam.as_ref().map(|server| boxed(|spell| server.ail(spell)));
+        let (name, ail) = match (fault.part, ear, mouth) {
+            (Part::Stt, Ear::Deepgram, _) => {
+                ("DEEPGRAM", deepgram.as_ref().map(|server| boxed(|spell| server.ail(spell))))
+            }
+            (Part::Llm, ..) => {
+                ("ANTHROPIC", anthropic.as_ref().map(|server| boxed(|spell| server.ail(spell))))
+            }
+            (Part::Tts, _, Mouth::Cartesia) => {
+                ("CARTESIA", cartesia.as_ref().map(|server| boxed(|spell| server.ail(spell))))
+            }
+            (Part::Stt, Ear::Sarvam, _) | (Part::Tts, _, Mouth::Sarvam) => ("SARVAM", of_sarvam()),
         };
-        if let Some(name) = missing {
-            return Err(Exit::configuration(format!(
+        let ail = ail.ok_or_else(|| {
+            Exit::configuration(format!(
                 "--fault: {} is not rehearsed here: unset {name}_API_KEY and {name}_BASE_URL",
                 fault.part.name()
-            )));
-        }
+            ))
+        })?;
+        let mut strike = Self { fault, ail, lines: 0, at: None, struck: false };
         if fault.turn == 0 {
             strike.strike();
         }
@@ -162,12 +176,12 @@ impl<'a> Strike<'a> {
         };
         let lasts = (!self.fault.for_good).then_some(ONCE);
         let spell = Spell { ailment: self.fault.ailment, after_bytes, lasts };
-        match self.fault.part {
-            Part::Stt => self.rehearsal.deepgram.iter().for_each(|server| server.ail(spell)),
-            Part::Llm => self.rehearsal.anthropic.iter().for_each(|server| server.ail(spell)),
-            Part::Tts => self.rehearsal.cartesia.iter().for_each(|server| server.ail(spell)),
-        }
+        (self.ail)(spell);
     }
+}
+
+fn boxed<'a>(ail: impl Fn(Spell) + 'a) -> Box<dyn Fn(Spell) + 'a> {
+    Box::new(ail)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod show;
 
 use std::{path::Path, time::Duration};
 
+use proto::tenancy::v1::{Agent, Listening, Voice};
 use rehearsal::{
     carrier::{Call, Outcome, Plan, What},
     exotel, heard, twilio,
@@ -14,7 +15,7 @@ use rehearsal::{
 
 use crate::{
     Config,
-    cli::{Carrier, Demo},
+    cli::{Carrier, Demo, Ear, Mouth},
     exit::{Exit, chain},
     layout::{self, Events},
     rehearse, telemetry,
@@ -60,6 +61,9 @@ pub async fn run(mut config: Config, options: Demo) -> Result<(), Exit> {
     };
     display.progress("embedding the demo's documents");
     layout.documents_ready().await?;
+    if let Some(agent) = vendors(options.listening, options.voice) {
+        layout.change_agent(agent).await?;
+    }
     let events = layout.watch().await?;
     display.title(&layout, &rehearsal.vendors, options.carrier);
 
@@ -70,7 +74,8 @@ pub async fn run(mut config: Config, options: Demo) -> Result<(), Exit> {
     };
     plan.steps = steps;
     plan.max_duration = Duration::from_secs(120);
-    let strike = fault.map(|fault| Strike::new(fault, &rehearsal)).transpose()?;
+    let strike =
+        fault.map(|fault| Strike::new(fault, options.listening, options.voice, &rehearsal)).transpose()?;
     let outcome = follow(plan, events, &mut display, &options.out, strike).await;
     layout.stop().await;
     let _ = std::fs::remove_dir_all(&data);
@@ -86,6 +91,19 @@ pub async fn run(mut config: Config, options: Demo) -> Result<(), Exit> {
     }
     display.last_line(&options.out);
     Ok(())
+}
+
+/// What of the agent is not as it was seeded.
+fn vendors(listening: Ear, voice: Mouth) -> Option<Agent> {
+    let vendor = || "sarvam".to_owned();
+    let listening = (listening == Ear::Sarvam).then(|| Listening { vendor: vendor(), ..Default::default() });
+    let voice = (voice == Mouth::Sarvam).then(|| Voice {
+        vendor: vendor(),
+        voice_id: "ritu".into(),
+        model: "bulbul:v3".into(),
+        fallback: None,
+    });
+    (listening.is_some() || voice.is_some()).then(|| Agent { listening, voice, ..Default::default() })
 }
 
 /// Lets the call happen and shows it.

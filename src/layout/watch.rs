@@ -1,4 +1,4 @@
-//! What the operator of the tenant `demo` sees of a layout: its documents and its calls.
+//! What the operator of the tenant `demo` sees of a layout and does with it: documents, calls and the agent.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use mesh::{ClientStack, Hop, auth::Contract};
 use proto::{
     retrieval::v1::{ListDocumentsRequest, document_service_client::DocumentServiceClient},
     telephony::v1::{WatchCallsRequest, WatchCallsResponse, call_service_client::CallServiceClient},
+    tenancy::v1::{Agent, PublishAgentRequest, UpdateAgentRequest, agent_service_client::AgentServiceClient},
 };
 use tonic::{Request, Status, metadata::MetadataValue};
 use url::Url;
@@ -46,6 +47,22 @@ impl Layout {
         tokio::time::timeout(DOCUMENTS_TIMEOUT, all_there)
             .await
             .map_err(|_| Exit::unavailable("the demo's documents were not embedded in 20 s"))?
+    }
+
+    /// Publishes the demo's agent with the fields that are set here, in place of its own.
+    ///
+    /// # Errors
+    /// 70 if that is refused.
+    pub async fn change_agent(&self, fields: Agent) -> Result<(), Exit> {
+        let mut client = AgentServiceClient::new(hop(&self.tenancy)?);
+        let refused = |status: Status| Exit::internal(format!("the agent cannot be changed: {status}"));
+        let name = "tenants/demo/agents/front-desk".to_owned();
+        let agent = Some(Agent { name: name.clone(), ..fields });
+        let update = UpdateAgentRequest { agent, ..Default::default() };
+        client.update_agent(self.authorised(update)?).await.map_err(refused)?;
+        let publish = PublishAgentRequest { name, ..Default::default() };
+        client.publish_agent(self.authorised(publish)?).await.map_err(refused)?;
+        Ok(())
     }
 
     /// Watches the calls. The watch is in place when this returns.

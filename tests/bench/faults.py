@@ -20,22 +20,24 @@ import sys
 import rig
 
 FAULTS = ["refused", "auth", "rate", "overloaded", "reset", "halfopen", "stall", "garbage"]
-VENDORS = {"stt": "deepgram", "llm": "anthropic", "tts": "cartesia"}
+PARTS = ["stt", "llm", "tts"]
 CARRIERS = ["twilio", "exotel"]
 # Of silence, fillers being none: what design and README promise for each.
 SILENCE_MAX_S = {"stt": 2.0, "llm": 4.0, "tts": 2.0}
 CALL_SECONDS = 180
 GOOD_END = "END_REASON_AGENT_HANGUP"
 
-Cell = collections.namedtuple("Cell", "vendor fault when carrier")
+# `vendors` names who has each part, and `part` is the one that fails.
+Cell = collections.namedtuple("Cell", "part fault when carrier vendors")
 
 
 def call(cell, binary, out):
     """One call; what was measured, with an `error` if there is none."""
-    fault = f"{cell.vendor}:{cell.fault}@{cell.when}"
-    folder = out / f"{cell.vendor}-{cell.fault}-{cell.when}-{cell.carrier}"
+    fault = f"{cell.part}:{cell.fault}@{cell.when}"
+    folder = out / f"{cell.part}-{cell.fault}-{cell.when}-{cell.carrier}-{cell.vendors[cell.part]}"
     folder.mkdir(parents=True, exist_ok=True)
-    command = [binary, "demo", "--json", "--fault", fault, "--carrier", cell.carrier, "--out", str(folder)]
+    command = [binary, "demo", "--json", "--fault", fault, "--carrier", cell.carrier, "--out", str(folder),
+               "--listening", cell.vendors["stt"], "--voice", cell.vendors["tts"]]
     try:
         with open(folder / "log.txt", "w") as log:
             done = subprocess.run(command, stdout=subprocess.PIPE, stderr=log, text=True, timeout=CALL_SECONDS, cwd=folder)
@@ -53,24 +55,24 @@ def wrongs(cell, row):
     if "error" in row:
         yield row["error"]
         return
-    if row["silence_longest_s"] > SILENCE_MAX_S[cell.vendor]:
+    if row["silence_longest_s"] > SILENCE_MAX_S[cell.part]:
         yield f"silence of {row['silence_longest_s']:.1f} s"
     if row["agent_words_twice"]:
         yield "said twice"
-    told = any(text.startswith(VENDORS[cell.vendor]) for text in row["told"])
-    if row["end"] == f"END_REASON_{cell.vendor.upper()}_FAILED":
+    told = any(text.startswith(cell.vendors[cell.part]) for text in row["told"])
+    if row["end"] == f"END_REASON_{cell.part.upper()}_FAILED":
         if cell.fault != "auth" and "+" not in cell.when:
             yield "the call ended although the fault passes"
         if not told:
             yield "no reason was told"
         return
-    apologised = cell.vendor == "llm" and "+" in cell.when and told
+    apologised = cell.part == "llm" and "+" in cell.when and told
     if row["end"] != GOOD_END and not (apologised and row["end"] == "END_REASON_CALLER_HANGUP"):
         yield f"ended with {row['end']}"
     if row["caller_words_lost"]:
         yield "the caller's words were lost"
     if row["agent_words_lost"]:
-        if cell.vendor != "llm":
+        if cell.part != "llm":
             yield "the agent's words were lost"
         elif not told:
             yield "words were lost and no reason was told"
@@ -79,25 +81,27 @@ def wrongs(cell, row):
 def text(cell, row, wrong):
     """A line of the table."""
     if "error" in row:
-        return f"| {cell.vendor} | {cell.fault} | {cell.carrier} | | | | | | | | **{row['error']}** |"
+        return f"| {cell.part} | {cell.fault} | {cell.carrier} | | | | | | | | **{row['error']}** |"
     count = lambda name: str(len(row[name]) or "0")
     times = collections.Counter(row["told"])
     told = "; ".join(text if count == 1 else f"{text} ({count} times)" for text, count in times.items())
     told = re.sub(r"\s*\(os error \d+\)", "", told).replace("|", "/") or "nothing"
     end = row["end"].removeprefix("END_REASON_").lower()
-    return (f"| {cell.vendor} | {cell.fault} | {cell.carrier} | {row['silence_longest_s']:.1f} | {row['wait_longest_s']:.1f} | {count('caller_words_lost')} "
+    return (f"| {cell.part} | {cell.fault} | {cell.carrier} | {row['silence_longest_s']:.1f} | {row['wait_longest_s']:.1f} | {count('caller_words_lost')} "
             f"| {count('agent_words_lost')} | {count('agent_words_twice')} | {told} | {end} | {'**' + '; '.join(wrong) + '**' if wrong else 'yes'} |")
 
 
 def main():
     parser = rig.arguments(__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="only the cells whose name has this regular expression, as in `stt:stall@2 twilio`")
+    rig.add_vendor_arguments(parser)
     parser.add_argument("--when", default="2", help="the turn in which the vendor fails; 2+: from then on [default: 2]")
     parser.add_argument("--at-once", type=int, default=6, help="calls at once [default: 6]")
     options = parser.parse_args()
     binary, out = rig.binary(options.bin), options.out.resolve() / "faults"
-    cells = [Cell(vendor, fault, options.when, carrier) for vendor in VENDORS for fault in FAULTS for carrier in CARRIERS]
-    cells = [cell for cell in cells if re.search(options.only, f"{cell.vendor}:{cell.fault}@{cell.when} {cell.carrier}")]
+    vendors = {"stt": options.listening, "llm": "anthropic", "tts": options.voice}
+    cells = [Cell(part, fault, options.when, carrier, vendors) for part in PARTS for fault in FAULTS for carrier in CARRIERS]
+    cells = [cell for cell in cells if re.search(options.only, f"{cell.part}:{cell.fault}@{cell.when} {cell.carrier}")]
     print("| vendor | fault | carrier | longest silence, s | longest wait, s | caller's words lost | agent's words lost | said twice | told | end | as promised |")
     print("|---|---|---|---|---|---|---|---|---|---|---|", flush=True)
     bad = 0

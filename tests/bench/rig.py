@@ -40,6 +40,11 @@ def arguments(description):
 def add_path_arguments(parser):
     """Which carrier and which vendors the calls go over."""
     parser.add_argument("--carrier", choices=["twilio", "exotel"], default="twilio", help="[twilio]")
+    add_vendor_arguments(parser)
+
+
+def add_vendor_arguments(parser):
+    """Which vendors the calls go over."""
     parser.add_argument("--voice", choices=["cartesia", "sarvam"], default="cartesia", help="who speaks [cartesia]")
     parser.add_argument("--listening", choices=["deepgram", "sarvam"], default="deepgram", help="who listens [deepgram]")
 

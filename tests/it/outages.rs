@@ -32,6 +32,10 @@ pub fn trials() -> Vec<Trial> {
         trial("outages::llm_halfopen_on_exotel", || passes("llm:halfopen@2", "exotel")),
         trial("outages::tts_rate_on_exotel", || passes("tts:rate@2", "exotel")),
         trial("outages::tts_garbage", || passes("tts:garbage@2", "twilio")),
+        trial("outages::sarvam_listens_and_stalls", || passes("stt:stall@2", "twilio --listening sarvam")),
+        trial("outages::sarvam_speaks_and_is_reset_on_exotel", || {
+            passes("tts:reset@2", "exotel --voice sarvam")
+        }),
         trial("outages::tts_auth_ends_with_a_reason", tts_auth),
         trial("outages::another_vendor_listens", another_listens),
         trial("outages::another_vendor_speaks", another_speaks),
@@ -40,11 +44,13 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// What the demo's caller measured.
+/// What the demo's caller measured. More options may follow the carrier.
 async fn measured(fault: &str, carrier: &str) -> Value {
     let out = tempfile::tempdir().expect("a folder");
     let demo = Command::new(BINARY)
-        .args(["demo", "--json", "--fault", fault, "--carrier", carrier, "--out"])
+        .args(["demo", "--json", "--fault", fault, "--carrier"])
+        .args(carrier.split(' '))
+        .arg("--out")
         .arg(out.path())
         .current_dir(out.path())
         .kill_on_drop(true)
