@@ -93,8 +93,7 @@ pub struct Demo {
     /// Let a rehearsed vendor fail: stt, llm or tts, by refused, auth, rate, overloaded, reset, halfopen, stall or garbage,
     /// in the caller's turn N of 3 (0: before the call). @N: for a second from when it first shows; @N+: from then on.
     /// stt fails while the caller speaks, llm and tts in the middle of the answer; Sarvam in both, where it listens and
-    /// speaks. The caller waits for each answer and
-    /// says at the end how long the silence was and which words were lost
+    /// speaks. The caller waits for each answer and says at the end how long the silence was and which words were lost
     #[arg(long, value_name = "VENDOR:FAULT@N[+]")]
     pub fault: Option<String>,
     /// Where the recording and the transcript go

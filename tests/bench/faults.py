@@ -99,6 +99,8 @@ def main():
     parser.add_argument("--at-once", type=int, default=6, help="calls at once [default: 6]")
     options = parser.parse_args()
     binary, out = rig.binary(options.bin), options.out.resolve() / "faults"
+    if options.listening == options.voice and not re.match(r"\^?(stt|tts|llm)", options.only):
+        parser.error("Sarvam fails in both parts that it has: try one at a time, or one of its parts with --only")
     vendors = {"stt": options.listening, "llm": "anthropic", "tts": options.voice}
     cells = [Cell(part, fault, options.when, carrier, vendors) for part in PARTS for fault in FAULTS for carrier in CARRIERS]
     cells = [cell for cell in cells if re.search(options.only, f"{cell.part}:{cell.fault}@{cell.when} {cell.carrier}")]

@@ -163,6 +163,11 @@ impl Line {
         }
     }
 
+    /// The caller is speaking.
+    pub fn speaks(&self) -> bool {
+        self.speaks_since.is_some()
+    }
+
     /// The vendor has said something that makes sense.
     pub fn heard(&mut self) {
         (self.heard_at, self.spoke) = (clock::now(), Duration::ZERO);

@@ -23,10 +23,10 @@ use super::{
 };
 use crate::{
     audio::{Decoder, Format},
-    socket::{self, BEAT, End, Pulse, Sink, Stream},
+    socket::{self, End, Pulse, Sink, Stream},
 };
 use message::Incoming;
-use utterances::Utterances;
+use utterances::{START_DELAY_MAX, Utterances};
 
 /// The vendor says that it is ready; a socket where it does not is useless.
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,6 +38,10 @@ const PING: Duration = Duration::from_millis(600);
 const PONG_TIMEOUT: Duration = Duration::from_millis(1100);
 /// Speech is told of within this time of its sound; until then it could be part of an utterance.
 const PREROLL: Duration = Duration::from_millis(700);
+/// The same where our own detector hears speech already: the vendor may be slow.
+const PREROLL_IN_SPEECH: Duration = Duration::from_secs(1);
+/// What was said in it is still waited for when a finalize comes.
+const _: () = assert!(PREROLL.as_millis() > START_DELAY_MAX.as_millis());
 /// Silence after which the vendor settles an utterance.
 const SILENCE: Duration = Duration::from_millis(300);
 /// More than that.
@@ -104,8 +108,6 @@ impl Protocol for Realtime {
         ping.reset();
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let pulse = Pulse::default();
-        let mut beat = interval(BEAT);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut drain = interval(REPLAY_TICK);
         drain.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -128,7 +130,6 @@ impl Protocol for Realtime {
                     Ok(())
                 }
                 _ = ping.tick(), if begun && self.unanswered.is_none() => self.ping(line, sink).await,
-                _ = beat.tick() => pulse.beat(sink, &line.outbox).await,
                 text = socket::read(stream, &mut line.outbox, answer_by, &pulse) => match text {
                     Ok(text) => self.incoming(line, &text),
                     Err(end) => Err(end),
@@ -201,7 +202,8 @@ impl Realtime {
                 self.utterances.ponged();
                 self.answer_if_quiet(line);
                 if self.utterances.is_idle() {
-                    line.replay.settle(self.pinged.saturating_sub(PREROLL), false);
+                    let preroll = if line.speaks() { PREROLL_IN_SPEECH } else { PREROLL };
+                    line.replay.settle(self.pinged.saturating_sub(preroll), false);
                 }
             }
             Some(Incoming::Error { fatal: true, status, detail }) => {

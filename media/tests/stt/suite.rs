@@ -113,7 +113,7 @@ pub async fn a_loss_neither_repeats_nor_loses_words(stage: &impl Stage) {
 
 pub async fn a_finalize_waits_for_the_audio_before_it(stage: &impl Stage) {
     let (speech, text) = recording(Line::Short);
-    stage.next(vec![Trouble::Busy; 4]);
+    stage.next(vec![Trouble::Busy; 5]);
     let mut caller = Caller::open(stage);
     caller.say(&speech).await;
     caller.finalize();

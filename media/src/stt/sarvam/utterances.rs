@@ -10,7 +10,7 @@ use std::{
 };
 
 /// The vendor hears speech this long after its sound at the latest.
-const START_DELAY_MAX: Duration = Duration::from_millis(600);
+pub const START_DELAY_MAX: Duration = Duration::from_millis(600);
 /// A final transcript comes within this time of the finalize, or the socket is dead.
 const FINAL_TIMEOUT: Duration = Duration::from_secs(2);
 

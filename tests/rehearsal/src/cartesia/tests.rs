@@ -392,6 +392,7 @@ async fn idle_sockets_close_and_pings_do_not_help() {
     client.0.send(Message::Ping(Vec::new().into())).await.expect("sent");
     assert_eq!(client.next().await, Err(Some(1000)));
     assert!(began.elapsed() < Duration::from_millis(1900), "{:?}", began.elapsed());
+    drop(client);
     assert_eq!(
         server.log().wait_for(|event| event.name == "closed", WAIT).await.unwrap().text("reason"),
         Some("idle")

@@ -140,7 +140,8 @@ impl Socket {
         let mut idle_at = clock::now() + self.server.idle;
         loop {
             let (next_at, quiet) = (self.next_at(), self.playing.is_none());
-            if !quiet || !self.jobs.is_empty() {
+            let idle = quiet && self.jobs.is_empty();
+            if !idle {
                 idle_at = clock::now() + self.server.idle;
             }
             let done = tokio::select! {
@@ -158,7 +159,7 @@ impl Socket {
                         Some(Err(_)) | None => return "broken off",
                     }
                 }
-                () = sleep_until(idle_at.into()) => {
+                () = sleep_until(idle_at.into()), if idle => {
                     let _ = events.send(Outgoing::Close(1000, "inactivity")).await;
                     return "idle";
                 }
