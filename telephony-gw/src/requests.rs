@@ -87,16 +87,13 @@ impl Requests {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use mesh::clock;
 
-    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
-    fn start() -> Instant {
-        Instant::now()
-    }
+    use super::*;
 
     #[test]
     fn a_repeat_gets_the_answer_and_another_request_does_not() {
-        let (mut requests, now) = (Requests::default(), start());
+        let (mut requests, now) = (Requests::default(), clock::now());
         assert_eq!(requests.claim("acme", "1", [1; 32], now), Claim::Ours);
         assert_eq!(requests.claim("acme", "1", [1; 32], now), Claim::Busy);
         requests.finish("acme", "1", Some("call".into()));
@@ -108,7 +105,7 @@ mod tests {
 
     #[test]
     fn an_attempt_that_failed_or_vanished_gives_the_id_back() {
-        let (mut requests, now) = (Requests::default(), start());
+        let (mut requests, now) = (Requests::default(), clock::now());
         requests.claim("acme", "1", [1; 32], now);
         requests.finish("acme", "1", None);
         assert_eq!(requests.claim("acme", "1", [1; 32], now), Claim::Ours);
@@ -117,7 +114,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let (mut requests, now) = (Requests::default(), start());
+        let (mut requests, now) = (Requests::default(), clock::now());
         for n in 0..REQUESTS_MAX + 10 {
             requests.claim("acme", &n.to_string(), [0; 32], now);
         }

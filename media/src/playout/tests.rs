@@ -1,5 +1,6 @@
 use std::time::{Duration, Instant};
 
+use mesh::clock;
 use proptest::prelude::*;
 
 use super::{heard::Word, *};
@@ -10,11 +11,6 @@ fn word(text: &str, end_ms: u64) -> Word {
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
-}
-
-#[expect(clippy::disallowed_methods, reason = "an arbitrary origin for virtual time")]
-fn origin() -> Instant {
-    Instant::now()
 }
 
 fn drain(playout: &mut Playout) -> Vec<Output> {
@@ -34,7 +30,7 @@ fn speak(playout: &mut Playout, epoch: i64, audio_ms: usize, now: Instant) {
 
 #[test]
 fn never_hands_on_more_than_the_window() {
-    let t = origin();
+    let t = clock::now();
     let mut playout = Playout::default();
     speak(&mut playout, 1, 5000, t);
     assert_eq!(frames(&drain(&mut playout)), 50);
@@ -45,7 +41,7 @@ fn never_hands_on_more_than_the_window() {
 
 #[test]
 fn heard_follows_marks_and_the_clock_between_them() {
-    let t = origin();
+    let t = clock::now();
     let mut playout = Playout::default();
     speak(&mut playout, 1, 2000, t);
     drain(&mut playout);
@@ -69,7 +65,7 @@ fn heard_follows_marks_and_the_clock_between_them() {
 
 #[test]
 fn finishes_when_the_last_mark_is_back() {
-    let t = origin();
+    let t = clock::now();
     let mut playout = Playout::default();
     speak(&mut playout, 7, 250, t);
     playout.complete(7, t);
@@ -86,7 +82,7 @@ fn finishes_when_the_last_mark_is_back() {
 
 #[test]
 fn finishes_without_a_mark_after_its_grace() {
-    let t = origin();
+    let t = clock::now();
     let mut playout = Playout::default();
     speak(&mut playout, 7, 200, t);
     playout.complete(7, t);
@@ -98,7 +94,7 @@ fn finishes_without_a_mark_after_its_grace() {
 
 #[test]
 fn an_utterance_without_audio_is_finished_at_once() {
-    let t = origin();
+    let t = clock::now();
     let mut playout = Playout::default();
     playout.begin(3, Kind::Reply);
     playout.complete(3, t);
@@ -110,7 +106,7 @@ fn an_utterance_without_audio_is_finished_at_once() {
 
 #[test]
 fn stale_epochs_are_dropped() {
-    let t = origin();
+    let t = clock::now();
     let mut playout = Playout::default();
     playout.begin(2, Kind::Reply);
     playout.audio(1, &[0; 1600], t);
@@ -122,7 +118,7 @@ fn stale_epochs_are_dropped() {
 
 #[test]
 fn a_retake_goes_on_after_the_last_whole_word() {
-    let t = origin();
+    let t = clock::now();
     let mut playout = Playout::default();
     speak(&mut playout, 1, 1200, t);
     assert_eq!(playout.retake(1).unwrap(), "three four");
@@ -165,7 +161,7 @@ proptest! {
     /// However the audio is split, the frames handed on are the audio, in order, and never over the window.
     #[test]
     fn audio_is_neither_lost_nor_reordered(chunks in prop::collection::vec(1usize..3000, 1..20)) {
-        let mut now = origin();
+        let mut now = clock::now();
         let mut playout = Playout::default();
         playout.begin(1, Kind::Reply);
         let total: usize = chunks.iter().sum();
@@ -200,7 +196,7 @@ proptest! {
         chunks in prop::collection::vec((1usize..3000, 0u64..600), 1..10),
         back in 0u64..100,
     ) {
-        let t = origin();
+        let t = clock::now();
         let mut playout = Playout::default();
         playout.begin(1, Kind::Reply);
         let (mut now, mut sent, mut played) = (0, 0, 0);
@@ -234,7 +230,7 @@ proptest! {
 
 #[test]
 fn the_clock_counts_for_nothing_while_there_is_nothing_to_play() {
-    let t = origin();
+    let t = clock::now();
     let mut playout = Playout::default();
     speak(&mut playout, 1, 480, t);
     playout.mark_reached("u1-3840", t + ms(500));
@@ -245,7 +241,7 @@ fn the_clock_counts_for_nothing_while_there_is_nothing_to_play() {
 
 #[test]
 fn utterances_are_said_one_after_the_other_and_a_held_one_waits() {
-    let t = origin();
+    let t = clock::now();
     let mut playout = Playout::default();
     playout.say(2, Kind::Filler, "One moment.", &[word("One", 100), word("moment.", 200)], &[0x55; 1600], t);
     playout.begin(2, Kind::Reply);
@@ -263,7 +259,7 @@ fn utterances_are_said_one_after_the_other_and_a_held_one_waits() {
 
 #[test]
 fn what_was_heard_before_a_false_barge_in_counts_as_heard() {
-    let t = origin();
+    let t = clock::now();
     let mut playout = Playout::default();
     playout.begin_after(1, Kind::Reply, "one two".into());
     playout.text(1, "three four");
@@ -276,7 +272,7 @@ fn what_was_heard_before_a_false_barge_in_counts_as_heard() {
 #[test]
 fn every_format_plays_at_its_own_pace() {
     for (format, frame) in [(Format::PCM_8K, 320), (Format::PCM_16K, 640), (Format::PCM_24K, 960)] {
-        let t = origin();
+        let t = clock::now();
         let mut playout = Playout::new(format);
         playout.begin(1, Kind::Reply);
         playout.text(1, "hello");
@@ -298,7 +294,7 @@ fn every_format_plays_at_its_own_pace() {
 
 #[test]
 fn a_take_that_breaks_off_inside_a_sample_leaves_none_behind() {
-    let t = origin();
+    let t = clock::now();
     let mut playout = Playout::new(Format::PCM_8K);
     playout.begin(1, Kind::Reply);
     playout.text(1, "one two");
@@ -315,7 +311,7 @@ fn a_take_that_breaks_off_inside_a_sample_leaves_none_behind() {
 
 #[test]
 fn what_has_no_times_yet_is_not_guessed_where_the_vendor_gives_them() {
-    let t = origin();
+    let t = clock::now();
     let mut playout = Playout::default();
     let words = [Word { text: "Hello.".into(), end: Duration::from_millis(100) }];
     playout.say(1, Kind::Line, "Hello.", &words, &[0x55; 800], t);

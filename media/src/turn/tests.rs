@@ -1,14 +1,11 @@
 use std::time::{Duration, Instant};
 
+use mesh::clock;
+
 use super::*;
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
-}
-
-#[expect(clippy::disallowed_methods, reason = "an arbitrary origin for virtual time")]
-fn origin() -> Instant {
-    Instant::now()
 }
 
 struct Rig {
@@ -27,7 +24,7 @@ impl Rig {
                 barge_in_duration_min: ms(120),
                 ..Config::default()
             }),
-            t: origin(),
+            t: clock::now(),
         }
     }
 

@@ -1,9 +1,6 @@
-use super::*;
+use mesh::clock;
 
-#[expect(clippy::disallowed_methods, reason = "any instant will do")]
-fn start() -> Instant {
-    Instant::now()
-}
+use super::*;
 
 fn table() -> Table<()> {
     Table::new(2, Duration::from_secs(60))
@@ -23,7 +20,7 @@ fn announced(n: u8) -> Announced {
 
 #[test]
 fn a_token_is_spent_by_an_accepted_start_and_by_nothing_else() {
-    let (mut table, now) = (table(), start());
+    let (mut table, now) = (table(), clock::now());
     table.admit(announced(1), token(1), (), now).unwrap();
     table.admit(announced(2), token(2), (), now).unwrap();
     let one = token(1);
@@ -40,7 +37,7 @@ fn a_token_is_spent_by_an_accepted_start_and_by_nothing_else() {
 
 #[test]
 fn there_is_a_limit_of_calls() {
-    let (mut table, now) = (table(), start());
+    let (mut table, now) = (table(), clock::now());
     table.admit(announced(1), token(1), (), now).unwrap();
     table.admit(announced(2), token(2), (), now).unwrap();
     assert_eq!(table.admit(announced(3), token(3), (), now), Err(Full));
@@ -52,7 +49,7 @@ fn there_is_a_limit_of_calls() {
 
 #[test]
 fn an_admission_expires_and_nothing_is_left_of_it() {
-    let (mut table, now) = (table(), start());
+    let (mut table, now) = (table(), clock::now());
     table.admit(announced(1), token(1), (), now).unwrap();
     table.admit(announced(2), token(2), (), now).unwrap();
     table.start(token(2).expose(), "MZ", "CA2", "AC").unwrap();
@@ -70,7 +67,7 @@ fn an_admission_expires_and_nothing_is_left_of_it() {
 
 #[test]
 fn a_carrier_may_come_back_three_times() {
-    let (mut table, now) = (table(), start());
+    let (mut table, now) = (table(), clock::now());
     table.admit(announced(1), token(1), (), now).unwrap();
     let mut last = token(1);
     for n in 2..=4 {
@@ -88,7 +85,7 @@ fn a_carrier_may_come_back_three_times() {
 
 #[test]
 fn a_stream_that_never_opened_keeps_its_token() {
-    let (mut table, now) = (table(), start());
+    let (mut table, now) = (table(), clock::now());
     table.admit(announced(1), token(1), (), now).unwrap();
     for _ in 0..3 {
         let step = table.next_step("call-1", token(1).expose(), token(2), now);
@@ -99,7 +96,7 @@ fn a_stream_that_never_opened_keeps_its_token() {
 
 #[test]
 fn after_a_call_there_is_nothing_but_to_hang_up() {
-    let (mut table, now) = (table(), start());
+    let (mut table, now) = (table(), clock::now());
     table.admit(announced(1), token(1), (), now).unwrap();
     table.start(token(1).expose(), "MZ", "CA1", "AC").unwrap();
     table.end("call-1", now);
@@ -121,7 +118,7 @@ fn placed(n: u8) -> Announced {
 
 #[test]
 fn a_placed_call_takes_the_first_name_that_it_is_told_and_no_other() {
-    let (mut table, now) = (table(), start());
+    let (mut table, now) = (table(), clock::now());
     table.place(placed(1), token(1), (), now).unwrap();
     table.admit(announced(2), token(2), (), now).unwrap();
     assert_eq!(table.call_of_sid(""), None);
@@ -136,7 +133,7 @@ fn a_placed_call_takes_the_first_name_that_it_is_told_and_no_other() {
 
 #[test]
 fn a_start_may_be_the_first_to_name_a_placed_call() {
-    let (mut table, now) = (table(), start());
+    let (mut table, now) = (table(), clock::now());
     table.place(placed(1), token(1), (), now).unwrap();
     assert_eq!(table.start(token(1).expose(), "MZ", "CA1", "AC-other").unwrap_err(), Refusal::OtherCall);
     assert!(table.start(token(1).expose(), "MZ", "CA1", "AC").is_ok());
@@ -146,7 +143,7 @@ fn a_start_may_be_the_first_to_name_a_placed_call() {
 #[test]
 fn dialling_never_goes_back_and_is_told_once() {
     use DialState::{Answered, Dialling, Ringing};
-    let (mut table, now) = (table(), start());
+    let (mut table, now) = (table(), clock::now());
     table.place(placed(1), token(1), (), now).unwrap();
     table.admit(announced(2), token(2), (), now).unwrap();
     let mut news = |id: &str, state| table.dial_progress(id, state, now).is_some();
@@ -159,7 +156,7 @@ fn dialling_never_goes_back_and_is_told_once() {
 
 #[test]
 fn a_placed_call_without_news_is_asked_about_once_and_then_over() {
-    let (mut table, now) = (table(), start());
+    let (mut table, now) = (table(), clock::now());
     table.place(placed(1), token(1), (), now).unwrap();
     let rung = now + Duration::from_secs(30);
     assert!(table.dial_progress("call-1", DialState::Ringing, rung).is_some());
@@ -179,7 +176,7 @@ fn a_placed_call_without_news_is_asked_about_once_and_then_over() {
 
 #[test]
 fn a_placed_call_that_is_connected_does_not_expire() {
-    let (mut table, now) = (table(), start());
+    let (mut table, now) = (table(), clock::now());
     table.place(placed(1), token(1), (), now).unwrap();
     table.start(token(1).expose(), "MZ", "CA1", "AC").unwrap();
     let purged = table.purge(now + Duration::from_secs(3_600));

@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use mesh::clock;
 use proto::{
     media::v1::{Clear, HangUp, Mark, StreamStarted},
     types::v1::AudioFrame,
@@ -19,8 +20,7 @@ struct Trace {
 
 impl Trace {
     fn new() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
-        let t0 = Instant::now();
+        let t0 = clock::now();
         let context = Arc::new(CallContext { call_id: "call".into(), ..CallContext::default() });
         Self { call: Call::new(context, Format::MULAW_8K, PLAYOUT, PATIENCE, t0), t0 }
     }

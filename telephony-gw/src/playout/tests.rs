@@ -1,3 +1,4 @@
+use mesh::clock;
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
@@ -7,11 +8,6 @@ const LEAD: Duration = Duration::from_millis(200);
 
 fn pacer() -> Pacer {
     Pacer::new(Format::MULAW_8K, Playout { frame: Duration::from_millis(20), lead: LEAD })
-}
-
-#[expect(clippy::disallowed_methods, reason = "any instant will do")]
-fn start() -> Instant {
-    Instant::now()
 }
 
 fn drain(pacer: &mut Pacer, now: Instant) -> Vec<Output> {
@@ -24,7 +20,7 @@ fn audio(bytes: usize) -> Bytes {
 
 #[test]
 fn the_first_audio_leaves_at_once_and_the_rest_in_real_time() {
-    let (mut pacer, t0) = (pacer(), start());
+    let (mut pacer, t0) = (pacer(), clock::now());
     pacer.play(audio(FRAME * 50)).unwrap();
     assert_eq!(drain(&mut pacer, t0).len(), 10);
     assert_eq!(pacer.wake_at(t0), Some(t0 + Duration::from_millis(20)));
@@ -36,7 +32,7 @@ fn the_first_audio_leaves_at_once_and_the_rest_in_real_time() {
 
 #[test]
 fn marks_keep_their_place_and_no_frame_crosses_one() {
-    let (mut pacer, t0) = (pacer(), start());
+    let (mut pacer, t0) = (pacer(), clock::now());
     pacer.play(audio(100)).unwrap();
     pacer.play(audio(100)).unwrap();
     pacer.mark("a".into()).unwrap();
@@ -55,7 +51,7 @@ fn marks_keep_their_place_and_no_frame_crosses_one() {
 
 #[test]
 fn a_whole_frame_is_not_copied() {
-    let (mut pacer, t0) = (pacer(), start());
+    let (mut pacer, t0) = (pacer(), clock::now());
     let frame = audio(FRAME);
     let address = frame.as_ptr();
     pacer.play(frame).unwrap();
@@ -65,7 +61,7 @@ fn a_whole_frame_is_not_copied() {
 
 #[test]
 fn a_clear_goes_first_and_every_mark_before_it_says_nothing() {
-    let (mut pacer, t0) = (pacer(), start());
+    let (mut pacer, t0) = (pacer(), clock::now());
     pacer.play(audio(FRAME)).unwrap();
     pacer.mark("heard".into()).unwrap();
     pacer.mark("sent".into()).unwrap();
@@ -94,7 +90,7 @@ fn a_clear_goes_first_and_every_mark_before_it_says_nothing() {
 
 #[test]
 fn a_carrier_that_is_away_gets_the_rest_when_it_is_back() {
-    let (mut pacer, t0) = (pacer(), start());
+    let (mut pacer, t0) = (pacer(), clock::now());
     pacer.play(audio(FRAME)).unwrap();
     pacer.mark("lost".into()).unwrap();
     drain(&mut pacer, t0);
@@ -149,7 +145,7 @@ proptest! {
     /// samples, each comes back once and in order, and a clear comes before anything that was not sent before it.
     #[test]
     fn pacing_keeps_its_promises(steps in vec(step(), 1..50)) {
-        let (mut pacer, mut now) = (pacer(), start());
+        let (mut pacer, mut now) = (pacer(), clock::now());
         // The reference: what was asked for since the last clear, as samples and marks in one line.
         let (mut asked, mut sent) = (Vec::<Option<String>>::new(), Vec::<Option<String>>::new());
         let mut empty_at = now;

@@ -4,6 +4,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use mesh::clock;
 use proto::types::v1::{EndReason, call_event::Event};
 
 use super::*;
@@ -20,11 +21,6 @@ mod waits;
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
-}
-
-#[expect(clippy::disallowed_methods, reason = "an arbitrary origin for virtual time")]
-fn origin() -> Instant {
-    Instant::now()
 }
 
 fn word(text: &str, end_ms: u64) -> Word {
@@ -54,7 +50,7 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let t = origin();
+        let t = clock::now();
         let turn = turn::Config { preemptive: false, ..turn::Config::default() };
         let core = Pipeline::new(Config { turn, ..Config::default() }, 0, t);
         Self { core, t, now: 0, outputs: vec![], marks: vec![], play_end: 0, sound: vec![DECODED[0x0F]; 160] }

@@ -82,18 +82,15 @@ impl Feed {
 
 #[cfg(test)]
 mod tests {
+    use mesh::clock;
+
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
 
-    #[expect(clippy::disallowed_methods, reason = "an arbitrary origin for virtual time")]
-    fn origin() -> Instant {
-        Instant::now()
-    }
-
     /// What a call sends in which a frame comes at each of these times; the time and the bytes of each message.
     fn sent(frames_at_ms: &[u32], in_turn: bool, until_ms: u32) -> Vec<(u32, usize, bool)> {
-        let t = origin();
+        let t = clock::now();
         let mut feed = Feed::default();
         feed.set_in_turn(in_turn);
         let mut out = Vec::new();

@@ -1,3 +1,4 @@
+use mesh::clock;
 use proptest::prelude::*;
 
 use super::*;
@@ -6,11 +7,6 @@ const MS: Duration = Duration::from_millis(1);
 
 fn frame() -> Bytes {
     Bytes::from_static(&[0xFF; 160])
-}
-
-#[expect(clippy::disallowed_methods, reason = "an arbitrary origin for virtual time")]
-fn origin() -> Instant {
-    Instant::now()
 }
 
 /// Sends everything there is, however long it takes; the bytes sent, and how many of them before the finalize.
@@ -30,7 +26,7 @@ fn drain(replay: &mut Replay, mut now: Instant) -> (u64, Option<u64>) {
 
 #[test]
 fn settled_audio_is_forgotten_to_the_byte_and_the_rest_is_sent_again_on_the_calls_clock() {
-    let t = origin();
+    let t = clock::now();
     let mut replay = Replay::default();
     replay.reconnected();
     (0..50).for_each(|_| replay.push(frame()));
@@ -46,7 +42,7 @@ fn settled_audio_is_forgotten_to_the_byte_and_the_rest_is_sent_again_on_the_call
 
 #[test]
 fn a_finalize_follows_its_audio_through_a_backlog() {
-    let t = origin();
+    let t = clock::now();
     let mut replay = Replay::default();
     (0..100).for_each(|_| replay.push(frame()));
     replay.finalize();
@@ -57,7 +53,7 @@ fn a_finalize_follows_its_audio_through_a_backlog() {
 
 #[test]
 fn a_finalize_is_asked_again_until_it_is_answered() {
-    let t = origin();
+    let t = clock::now();
     let mut replay = Replay::default();
     (0..100).for_each(|_| replay.push(frame()));
     replay.finalize();
@@ -76,7 +72,7 @@ fn a_finalize_is_asked_again_until_it_is_answered() {
 
 #[test]
 fn audio_beyond_the_limit_drops_the_oldest_and_the_clock_goes_on() {
-    let t = origin();
+    let t = clock::now();
     let mut replay = Replay::default();
     (0..1200).for_each(|_| replay.push(frame()));
     replay.reconnected();
@@ -91,7 +87,7 @@ fn audio_beyond_the_limit_drops_the_oldest_and_the_clock_goes_on() {
 
 #[test]
 fn silence_beside_the_call_takes_none_of_its_time() {
-    let t = origin();
+    let t = clock::now();
     let mut replay = Replay::default();
     replay.push(Bytes::from_static(&[0; 8000]));
     replay.reconnected();
@@ -116,7 +112,7 @@ proptest! {
     /// However frames and gaps come, the vendor never gets more than half a second ahead of 1.25 times real time.
     #[test]
     fn the_rate_is_kept_over_every_span(steps in prop::collection::vec((0..3000usize, 0..400u64), 1..50)) {
-        let t = origin();
+        let t = clock::now();
         let mut replay = Replay::default();
         replay.reconnected();
         let (mut now, mut pushed) = (t, 0);
@@ -145,7 +141,7 @@ proptest! {
         format in prop::sample::select(vec![Format::MULAW_8K, Format::PCM_16K]),
         steps in prop::collection::vec((1..40usize, 0..100u64, any::<bool>()), 1..30),
     ) {
-        let mut now = origin();
+        let mut now = clock::now();
         let mut replay = Replay::new(format);
         replay.reconnected();
         let (mut next, mut heard, mut on_socket) = (0u32, Vec::new(), Vec::new());

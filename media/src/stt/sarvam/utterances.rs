@@ -127,18 +127,15 @@ impl Utterances {
 
 #[cfg(test)]
 mod tests {
+    use mesh::clock;
+
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
 
-    #[expect(clippy::disallowed_methods, reason = "an arbitrary origin for virtual time")]
-    fn origin() -> Instant {
-        Instant::now()
-    }
-
     #[test]
     fn a_finalize_in_speech_waits_for_its_final() {
-        let (t, mut utterances) = (origin(), Utterances::default());
+        let (t, mut utterances) = (clock::now(), Utterances::default());
         utterances.started(0);
         assert!(utterances.ask(1000 * MS, t), "the vendor must hear silence");
         utterances.ponged();
@@ -151,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_finalize_after_the_end_needs_no_silence() {
-        let (t, mut utterances) = (origin(), Utterances::default());
+        let (t, mut utterances) = (clock::now(), Utterances::default());
         utterances.started(0);
         utterances.ended(t);
         assert!(!utterances.ask(1000 * MS, t + 100 * MS));
@@ -159,7 +156,7 @@ mod tests {
 
     #[test]
     fn where_nothing_is_heard_a_pong_and_a_wait_answer() {
-        let (t, mut utterances) = (origin(), Utterances::default());
+        let (t, mut utterances) = (clock::now(), Utterances::default());
         assert!(utterances.ask(1000 * MS, t));
         assert!(!utterances.is_nothing_left(t + 1000 * MS), "nobody says that the vendor is there");
         utterances.ponged();
@@ -173,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_new_utterance_keeps_the_finalize_open() {
-        let (t, mut utterances) = (origin(), Utterances::default());
+        let (t, mut utterances) = (clock::now(), Utterances::default());
         utterances.started(0);
         utterances.ended(t);
         utterances.started(1);
@@ -184,7 +181,7 @@ mod tests {
 
     #[test]
     fn whoever_goes_on_before_the_final_of_what_was_said_is_listened_to() {
-        let (t, mut utterances) = (origin(), Utterances::default());
+        let (t, mut utterances) = (clock::now(), Utterances::default());
         utterances.started(0);
         utterances.ended(t);
         utterances.ask(1000 * MS, t);
@@ -201,7 +198,7 @@ mod tests {
 
     #[test]
     fn an_end_without_a_final_is_a_dead_socket() {
-        let (t, mut utterances) = (origin(), Utterances::default());
+        let (t, mut utterances) = (clock::now(), Utterances::default());
         utterances.started(0);
         assert_eq!(utterances.answer_by(), None, "speech may be long");
         utterances.ended(t);
