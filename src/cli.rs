@@ -86,10 +86,10 @@ pub struct Demo {
     pub carrier: Carrier,
     /// Who listens
     #[arg(long, value_enum, default_value = "deepgram")]
-    pub listening: Ear,
+    pub listening: Transcriber,
     /// Who speaks
     #[arg(long, value_enum, default_value = "cartesia")]
-    pub voice: Mouth,
+    pub voice: Synthesizer,
     /// Let a rehearsed vendor fail: stt, llm or tts, by refused, auth, rate, overloaded, reset, halfopen, stall or garbage,
     /// in the caller's turn N of 3 (0: before the call). @N: for a second from when it first shows; @N+: from then on.
     /// stt fails while the caller speaks, llm and tts in the middle of the answer; Sarvam in both, where it listens and
@@ -113,18 +113,18 @@ pub enum Carrier {
     Exotel,
 }
 
-/// A transcriber.
+/// Who listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Ear {
+pub enum Transcriber {
     /// Deepgram Nova.
     Deepgram,
     /// Sarvam's speech to text.
     Sarvam,
 }
 
-/// A synthesizer.
+/// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Mouth {
+pub enum Synthesizer {
     /// Cartesia Sonic.
     Cartesia,
     /// Sarvam Bulbul.

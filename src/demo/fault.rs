@@ -13,7 +13,7 @@ use rehearsal::{
 };
 
 use crate::{
-    cli::{Ear, Mouth},
+    cli::{Synthesizer, Transcriber},
     exit::Exit,
     rehearse::Rehearsal,
 };
@@ -110,20 +110,26 @@ impl<'a> Strike<'a> {
     ///
     /// # Errors
     /// 64 if the vendor is no rehearsed one.
-    pub fn new(fault: Fault, ear: Ear, mouth: Mouth, rehearsal: &'a Rehearsal) -> Result<Self, Exit> {
+    pub fn new(
+        fault: Fault,
+        transcriber: Transcriber,
+        synthesizer: Synthesizer,
+        rehearsal: &'a Rehearsal,
+    ) -> Result<Self, Exit> {
         let Rehearsal { deepgram, anthropic, cartesia, sarvam, .. } = rehearsal;
-        let of_sarvam = || sarvam.as_ref().map(|server| boxed(|spell| server.ail(spell)));
-        let (name, ail) = match (fault.part, ear, mouth) {
-            (Part::Stt, Ear::Deepgram, _) => {
+        let (name, ail) = match (fault.part, transcriber, synthesizer) {
+            (Part::Stt, Transcriber::Deepgram, _) => {
                 ("DEEPGRAM", deepgram.as_ref().map(|server| boxed(|spell| server.ail(spell))))
             }
             (Part::Llm, ..) => {
                 ("ANTHROPIC", anthropic.as_ref().map(|server| boxed(|spell| server.ail(spell))))
             }
-            (Part::Tts, _, Mouth::Cartesia) => {
+            (Part::Tts, _, Synthesizer::Cartesia) => {
                 ("CARTESIA", cartesia.as_ref().map(|server| boxed(|spell| server.ail(spell))))
             }
-            (Part::Stt, Ear::Sarvam, _) | (Part::Tts, _, Mouth::Sarvam) => ("SARVAM", of_sarvam()),
+            (Part::Stt, Transcriber::Sarvam, _) | (Part::Tts, _, Synthesizer::Sarvam) => {
+                ("SARVAM", sarvam.as_ref().map(|server| boxed(|spell| server.ail(spell))))
+            }
         };
         let ail = ail.ok_or_else(|| {
             Exit::configuration(format!(

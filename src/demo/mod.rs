@@ -15,7 +15,7 @@ use rehearsal::{
 
 use crate::{
     Config,
-    cli::{Carrier, Demo, Ear, Mouth},
+    cli::{Carrier, Demo, Synthesizer, Transcriber},
     exit::{Exit, chain},
     layout::{self, Events},
     rehearse, telemetry,
@@ -94,10 +94,11 @@ pub async fn run(mut config: Config, options: Demo) -> Result<(), Exit> {
 }
 
 /// What of the agent is not as it was seeded.
-fn vendors(listening: Ear, voice: Mouth) -> Option<Agent> {
+fn vendors(listening: Transcriber, voice: Synthesizer) -> Option<Agent> {
     let vendor = || "sarvam".to_owned();
-    let listening = (listening == Ear::Sarvam).then(|| Listening { vendor: vendor(), ..Default::default() });
-    let voice = (voice == Mouth::Sarvam).then(|| Voice {
+    let listening =
+        (listening == Transcriber::Sarvam).then(|| Listening { vendor: vendor(), ..Default::default() });
+    let voice = (voice == Synthesizer::Sarvam).then(|| Voice {
         vendor: vendor(),
         voice_id: "ritu".into(),
         model: "bulbul:v3".into(),

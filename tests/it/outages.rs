@@ -25,16 +25,16 @@ const CALLS_TO_OPEN: usize = 3;
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial("outages::stt_halfopen", || passes("stt:halfopen@2", "twilio")),
-        trial("outages::stt_stall_on_exotel", || passes("stt:stall@2", "exotel")),
-        trial("outages::stt_rate", || passes("stt:rate@2", "twilio")),
-        trial("outages::llm_overloaded", || passes("llm:overloaded@2", "twilio")),
-        trial("outages::llm_halfopen_on_exotel", || passes("llm:halfopen@2", "exotel")),
-        trial("outages::tts_rate_on_exotel", || passes("tts:rate@2", "exotel")),
-        trial("outages::tts_garbage", || passes("tts:garbage@2", "twilio")),
-        trial("outages::sarvam_listens_and_stalls", || passes("stt:stall@2", "twilio --listening sarvam")),
+        trial("outages::stt_halfopen", || passes("stt:halfopen@2", &[])),
+        trial("outages::stt_stall_on_exotel", || passes("stt:stall@2", &["--carrier", "exotel"])),
+        trial("outages::stt_rate", || passes("stt:rate@2", &[])),
+        trial("outages::llm_overloaded", || passes("llm:overloaded@2", &[])),
+        trial("outages::llm_halfopen_on_exotel", || passes("llm:halfopen@2", &["--carrier", "exotel"])),
+        trial("outages::tts_rate_on_exotel", || passes("tts:rate@2", &["--carrier", "exotel"])),
+        trial("outages::tts_garbage", || passes("tts:garbage@2", &[])),
+        trial("outages::sarvam_listens_and_stalls", || passes("stt:stall@2", &["--listening", "sarvam"])),
         trial("outages::sarvam_speaks_and_is_reset_on_exotel", || {
-            passes("tts:reset@2", "exotel --voice sarvam")
+            passes("tts:reset@2", &["--carrier", "exotel", "--voice", "sarvam"])
         }),
         trial("outages::tts_auth_ends_with_a_reason", tts_auth),
         trial("outages::another_vendor_listens", another_listens),
@@ -44,12 +44,12 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// What the demo's caller measured. More options may follow the carrier.
-async fn measured(fault: &str, carrier: &str) -> Value {
+/// What the demo's caller measured.
+async fn measured(fault: &str, options: &[&str]) -> Value {
     let out = tempfile::tempdir().expect("a folder");
     let demo = Command::new(BINARY)
-        .args(["demo", "--json", "--fault", fault, "--carrier"])
-        .args(carrier.split(' '))
+        .args(["demo", "--json", "--fault", fault])
+        .args(options)
         .arg("--out")
         .arg(out.path())
         .current_dir(out.path())
@@ -66,8 +66,8 @@ async fn measured(fault: &str, carrier: &str) -> Value {
 }
 
 /// A fault that passes costs nothing but the reply of a model.
-async fn passes(fault: &str, carrier: &str) {
-    let row = measured(fault, carrier).await;
+async fn passes(fault: &str, options: &[&str]) {
+    let row = measured(fault, options).await;
     assert_eq!(row["end"], "END_REASON_AGENT_HANGUP", "{row}");
     assert_eq!(row["caller_words_lost"], json!([]), "{row}");
     if !fault.starts_with("llm") {
@@ -76,7 +76,7 @@ async fn passes(fault: &str, carrier: &str) {
 }
 
 async fn tts_auth() {
-    let row = measured("tts:auth@2", "twilio").await;
+    let row = measured("tts:auth@2", &[]).await;
     assert_eq!(row["end"], "END_REASON_TTS_FAILED", "{row}");
     let told = row["told"].as_array().expect("a list");
     assert!(told.iter().any(|told| told.as_str().is_some_and(|told| told.starts_with("cartesia"))), "{row}");
